@@ -1,0 +1,54 @@
+# The two commands: `make demo` and `make test`. They make .venv themselves; nothing else needs to be installed by hand.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+CODE := kimi_agent tools local_backend examples benchmarks tests
+WORKERS ?= 2
+
+.PHONY: help demo test check format lint types imports unit fast-tests benchmark-embedded clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
+
+demo: $(STAMP)  ## a real model, a real tool call: fetches the embedded model once and asks it for the weather
+	@$(BIN)/kimi-backend fetch
+	$(BIN)/kimi-agent run --model embedded --tool examples/weather.py:get_weather \
+	  "What's the weather like in Beijing today? Use the tool to check."
+
+test: check  ## everything: `make check`, then the tests that need real servers, time or a real model
+	$(BIN)/python -m pytest -n $(WORKERS) -m "slow and not real_model"
+	$(BIN)/python -m pytest -m real_model
+
+check: format lint types imports unit  ## the fast part, under two minutes
+
+format: $(STAMP)  ## imports sorted and nothing left over at line ends
+	$(BIN)/ruff check --select I,W --quiet $(CODE)
+
+lint: $(STAMP)  ## ruff, and the size limits of files and functions
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/python tests/house.py
+
+types: $(STAMP)  ## basedpyright, strict
+	$(BIN)/basedpyright
+
+imports: $(STAMP)  ## imports point downwards only
+	$(BIN)/lint-imports --no-cache
+
+unit: $(STAMP)  ## the fast tests
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not real_model"
+
+loop-coverage: $(STAMP)  ## no branch of the loop and the dispatcher is unvisited
+	$(BIN)/python -m coverage run -m pytest -q tests/test_loop.py tests/test_journal.py tests/test_agent.py tests/tooling/test_dispatch.py
+	$(BIN)/python -m coverage report -m --fail-under=100 --include='kimi_agent/loop.py,kimi_agent/tooling/dispatch.py'
+
+benchmark-embedded: $(STAMP)  ## the figures of docs/embedded.md; takes about an hour
+	$(BIN)/python benchmarks/embedded.py
+
+$(STAMP): pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+clean:  ## removes .venv and caches
+	rm -rf $(VENV) .pytest_cache .ruff_cache .coverage

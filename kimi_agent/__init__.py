@@ -1,0 +1,163 @@
+"""kimi-agent: the agent SDK and runtime for Kimi models. Every tool call lands.
+
+    from kimi_agent import Agent, tool
+
+    @tool
+    def get_weather(city: str) -> dict:
+        \"\"\"Current weather of a city.\"\"\"
+        return {"city": city, "celsius": 27}
+
+    print(Agent(tools=[get_weather]).run_sync("What should I wear in Beijing?").output)
+"""
+
+from kimi_agent.agent import Agent, ResumeOptions, RunOptions
+from kimi_agent.errors import (
+    AuthenticationError,
+    BadResponse,
+    ConnectionFailed,
+    ContextLengthExceeded,
+    KimiAgentError,
+    ModelRetry,
+    Overloaded,
+    ProviderError,
+    ProviderTimeout,
+    QuotaExceeded,
+    RateLimited,
+    StatusError,
+    StreamBroken,
+    ToolDefinitionError,
+    UserError,
+)
+from kimi_agent.events import (
+    ApprovalRequested,
+    Event,
+    InputReceived,
+    ReasoningBegin,
+    ReasoningDelta,
+    ReasoningEnd,
+    RunBegin,
+    RunEnd,
+    TextBegin,
+    TextDelta,
+    TextEnd,
+    ToolBegin,
+    ToolCallBegin,
+    ToolCallDelta,
+    ToolCallEnd,
+    ToolEnd,
+    ToolProgress,
+    TurnBegin,
+    TurnEnd,
+)
+from kimi_agent.limits import Limits, Usage
+from kimi_agent.message_json import dump_messages, from_openai, load_messages, to_openai
+from kimi_agent.messages import (
+    AssistantMessage,
+    File,
+    Image,
+    Message,
+    SystemMessage,
+    Text,
+    ToolCall,
+    ToolMessage,
+    UserMessage,
+)
+from kimi_agent.models.base import Model, ModelRequest, Price, Profile, ToolSpec
+from kimi_agent.models.endpoint import ChatEndpoint
+from kimi_agent.models.scripted import FunctionModel, Reply, ScriptedCall, ScriptedModel, call
+from kimi_agent.result import RunResult
+from kimi_agent.sessions.journal import Journal, MemoryJournal
+from kimi_agent.settings import ModelSettings, Timeouts
+from kimi_agent.stream import RunStream
+from kimi_agent.tooling.approval import Approve, Approver, Decline
+from kimi_agent.tooling.context import RunContext
+from kimi_agent.tooling.hooks import Hooks
+from kimi_agent.tooling.result import Pending, ToolResult
+from kimi_agent.tooling.tool import Tool, ToolRules, tool
+from kimi_agent.tooling.toolset import FunctionToolset, Toolset
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Agent",
+    "ApprovalRequested",
+    "Approve",
+    "Approver",
+    "AssistantMessage",
+    "AuthenticationError",
+    "BadResponse",
+    "ChatEndpoint",
+    "ConnectionFailed",
+    "ContextLengthExceeded",
+    "Decline",
+    "Event",
+    "File",
+    "FunctionModel",
+    "FunctionToolset",
+    "Hooks",
+    "Image",
+    "InputReceived",
+    "Journal",
+    "KimiAgentError",
+    "Limits",
+    "MemoryJournal",
+    "Message",
+    "Model",
+    "ModelRequest",
+    "ModelRetry",
+    "ModelSettings",
+    "Overloaded",
+    "Pending",
+    "Price",
+    "Profile",
+    "ProviderError",
+    "ProviderTimeout",
+    "QuotaExceeded",
+    "RateLimited",
+    "ReasoningBegin",
+    "ReasoningDelta",
+    "ReasoningEnd",
+    "Reply",
+    "ResumeOptions",
+    "RunBegin",
+    "RunContext",
+    "RunEnd",
+    "RunOptions",
+    "RunResult",
+    "RunStream",
+    "ScriptedCall",
+    "ScriptedModel",
+    "StatusError",
+    "StreamBroken",
+    "SystemMessage",
+    "Text",
+    "TextBegin",
+    "TextDelta",
+    "TextEnd",
+    "Timeouts",
+    "Tool",
+    "ToolBegin",
+    "ToolCall",
+    "ToolCallBegin",
+    "ToolCallDelta",
+    "ToolCallEnd",
+    "ToolDefinitionError",
+    "ToolEnd",
+    "ToolMessage",
+    "ToolProgress",
+    "ToolResult",
+    "ToolRules",
+    "ToolSpec",
+    "Toolset",
+    "TurnBegin",
+    "TurnEnd",
+    "Usage",
+    "UserError",
+    "UserMessage",
+    "call",
+    "dump_messages",
+    "from_openai",
+    "load_messages",
+    "to_openai",
+    "tool",
+]

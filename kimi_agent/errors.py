@@ -1,0 +1,126 @@
+"""The exception tree, split by who is to blame. What the *model* should see is never an exception: it is a tool result.
+
+    KimiAgentError
+    ├── UserError                  the caller's mistake: the message says what to change
+    │   └── ToolDefinitionError    a function or schema that cannot become a tool
+    └── ProviderError              the endpoint's failure; `retryable`, `request_id`, `messages`
+        ├── ConnectionFailed       no connection, or it broke before the first byte of an answer
+        ├── ProviderTimeout        connect, first byte, idle stream or the whole call took too long
+        ├── StreamBroken           an answer began and did not end
+        ├── BadResponse            an answer that is not one
+        └── StatusError            an HTTP error status
+            ├── AuthenticationError    401, 403
+            ├── QuotaExceeded          money or quota is used up: trying again does not help
+            ├── RateLimited            429
+            ├── Overloaded             503, 529 and the like
+            └── ContextLengthExceeded  the request does not fit the model's context
+
+    ModelRetry                     raised *by a tool*: its text goes to the model, which may call again
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kimi_agent.messages import Message
+
+
+class KimiAgentError(Exception):
+    """Base of everything that this library raises on purpose."""
+
+
+class UserError(KimiAgentError):
+    """The caller's mistake; the message says what to change."""
+
+
+class ToolDefinitionError(UserError):
+    """A function or a schema cannot become a tool."""
+
+
+class ProviderError(KimiAgentError):
+    """The endpoint failed.
+
+    Attributes:
+        retryable: whether the same request may succeed later.
+        request_id: the endpoint's own name for the request, for its support.
+        messages: the run's legal history so far, to go on from (`agent.run(…, messages=error.messages)`).
+    """
+
+    retryable = False
+
+    def __init__(self, message: str, *, request_id: str | None = None) -> None:
+        super().__init__(message)
+        self.request_id = request_id
+        self.messages: tuple["Message", ...] = ()
+
+
+class ConnectionFailed(ProviderError):
+    """No connection to the endpoint, or it broke before the first byte of an answer."""
+
+    retryable = True
+
+
+class ProviderTimeout(ProviderError):
+    """A time-out expired; `phase` is "connect", "first byte", "idle" or "total"."""
+
+    retryable = True
+
+    def __init__(self, message: str, *, phase: str, request_id: str | None = None) -> None:
+        super().__init__(message, request_id=request_id)
+        self.phase = phase
+
+
+class StreamBroken(ProviderError):
+    """An answer began and did not end."""
+
+    retryable = True
+
+
+class BadResponse(ProviderError):
+    """The endpoint answered with something that is not a chat completion."""
+
+
+class StatusError(ProviderError):
+    """The endpoint answered with an HTTP error status.
+
+    Attributes:
+        status: the HTTP status.
+        code: the `type` or `code` of the endpoint's error object, if it sent one.
+        retry_after: seconds that the endpoint asked to wait, if it did.
+    """
+
+    def __init__(self, message: str, *, status: int, code: str | None = None, retry_after: float | None = None,
+                 request_id: str | None = None) -> None:
+        super().__init__(message, request_id=request_id)
+        self.status = status
+        self.code = code
+        self.retry_after = retry_after
+        self.retryable = status in (408, 409, 425) or status >= 500
+
+
+class AuthenticationError(StatusError):
+    """The key is missing, wrong, or not allowed to do this."""
+
+
+class QuotaExceeded(StatusError):
+    """Money or quota is used up: trying again does not help."""
+
+
+class RateLimited(StatusError):
+    """Too many requests; `retry_after` says how long to wait where the endpoint told."""
+
+    def __init__(self, message: str, *, status: int, code: str | None = None, retry_after: float | None = None,
+                 request_id: str | None = None) -> None:
+        super().__init__(message, status=status, code=code, retry_after=retry_after, request_id=request_id)
+        self.retryable = True
+
+
+class Overloaded(RateLimited):
+    """The endpoint has too much to do."""
+
+
+class ContextLengthExceeded(StatusError):
+    """The request does not fit the model's context."""
+
+
+class ModelRetry(Exception):
+    """Raised by a tool: the text goes to the model, which may call again with other arguments, within the tool's budget."""

@@ -1,0 +1,213 @@
+"""Pure: a journal folds to a `Conversation`, and any messages project to a legal history.
+
+Legal means what every endpoint demands: each call of an assistant turn is answered right behind it, once, in order; nothing is
+answered that was not called; call indices rise. Repair adds rather than deletes (a result without a call is the one thing that
+cannot be sent; it stays in the journal), is idempotent, and returns the same messages where there is nothing to do.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from kimi_agent.limits import Usage
+from kimi_agent.messages import AssistantMessage, Message, ToolCall, ToolMessage
+from kimi_agent.records import (
+    CallDecided,
+    CallFinished,
+    CallMade,
+    CallPending,
+    CallStarted,
+    InputAdded,
+    Record,
+    RunEnded,
+    TurnEnded,
+)
+
+INTERRUPTED = "The call was interrupted before it ran. Call again if it is still needed."
+UNKNOWN_OUTCOME = "The run was interrupted while this call ran: its outcome is unknown. Find out before calling again."
+
+NO_RESULT = "No result came before the user went on."
+
+
+def project(messages: Sequence[Message], first_index: int = 0) -> list[Message]:
+    """A legal history of these messages; calls without a result are answered as interrupted.
+
+    `first_index` is the index that the first call must at least have.
+    """
+    legal: list[Message] = []
+    i = 0
+    while i < len(messages):
+        message = messages[i]
+        i += 1
+        if isinstance(message, AssistantMessage) and message.tool_calls:
+            turn = _numbered(message, first_index)
+            first_index = turn.tool_calls[-1].index + 1
+            results = list[ToolMessage]()
+            while i < len(messages) and isinstance(result := messages[i], ToolMessage):
+                results.append(result)
+                i += 1
+            legal += [turn, *_answers(turn, results)]
+        elif not isinstance(message, ToolMessage):
+            legal.append(message)
+    return legal
+
+
+def _numbered(message: AssistantMessage, first_index: int) -> AssistantMessage:
+    """The same message if its calls' indices rise from `first_index` on, else a copy whose indices do."""
+    indices = [first_index - 1, *(c.index for c in message.tool_calls)]
+    if all(a < b for a, b in pairwise(indices)):
+        return message
+    calls = tuple(replace(c, index=i) for i, c in enumerate(message.tool_calls, first_index))
+    return replace(message, tool_calls=calls)
+
+
+def _answers(turn: AssistantMessage, results: list[ToolMessage]) -> list[ToolMessage]:
+    """One result per call, in order; of several results with one id the first goes to the first call."""
+    answers: list[ToolMessage] = []
+    for call in turn.tool_calls:
+        mine = next((r for r in results if r.call_id == call.id), None)
+        if mine is None:
+            mine = ToolMessage(call.id, call.name, INTERRUPTED, is_error=True)
+        else:
+            results.remove(mine)
+        answers.append(mine)
+    return answers
+
+
+class Conversation:
+    """What a journal says, record by record: `apply` as they are written, or `fold` a stored journal.
+
+    Attributes:
+        decisions: by call id, whether it was approved.
+        started: ids of calls that were started.
+        pending: ids of calls that wait for a decision or a result from outside, with the reason.
+        finished: results by call id.
+        turns: turns that ended in the last run.
+        usage: what the last run used.
+        first_new: index in `messages` of the first that the last run added.
+        next_index: index of the next call.
+        stop_reason: of the last run; None while it runs, or where it broke off.
+    """
+
+    def __init__(self) -> None:
+        self.decisions: dict[str, CallDecided] = {}
+        self.started: set[str] = set()
+        self.pending: dict[str, str] = {}
+        self.finished: dict[str, ToolMessage] = {}
+        self.turns = 0
+        self.usage = Usage()
+        self.first_new = 0
+        self.next_index = 0
+        self.stop_reason: str | None = None
+        self.run_id: str | None = None
+        self._settled: list[Message] = []
+        self._open: AssistantMessage | None = None
+        self._made: list[CallMade] = []
+
+    def apply(self, record: Record) -> None:
+        """Takes in the next record."""
+        if record.run_id != self.run_id:
+            self._begin_run(record.run_id)
+        self.stop_reason = None
+        match record:
+            case InputAdded():
+                self._add_input(record)
+            case CallMade():
+                self._settle(keep_made=True)
+                self._made.append(record)
+                self.next_index = max(self.next_index, record.call.index + 1)
+            case CallDecided():
+                self.decisions[record.call_id] = record
+            case CallStarted():
+                self.started.add(record.call_id)
+            case CallPending():
+                self.pending[record.call_id] = record.reason
+            case CallFinished():
+                self.pending.pop(record.result.call_id, None)
+                self.finished[record.result.call_id] = record.result
+            case TurnEnded():
+                self._settle(keep_made=True)
+                self._made.clear()
+                self._open = record.message
+                self.turns += 1
+                self.usage += record.usage
+            case RunEnded():
+                self.stop_reason = record.stop_reason
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """Everything said, in order. Calls of the last turn that have no result are left open; all others are answered."""
+        turn = self.open_turn
+        if turn is None:
+            return tuple(self._settled)
+        results = (self.finished[c.id] for c in turn.tool_calls if c.id in self.finished)
+        return (*self._settled, turn, *results)
+
+    @property
+    def history(self) -> tuple[Message, ...]:
+        """A legal history to send: open calls are answered as interrupted, or as of unknown outcome where they were started."""
+        turn = self.open_turn
+        return tuple(self._settled) if turn is None else (*self._settled, *self._answered(turn))
+
+    @property
+    def unanswered(self) -> tuple[ToolCall, ...]:
+        """Calls of the last turn that have no result."""
+        turn = self.open_turn
+        return () if turn is None else tuple(c for c in turn.tool_calls if c.id not in self.finished)
+
+    @property
+    def broken_turn(self) -> AssistantMessage | None:
+        """The turn that calls were made in and that never ended, if the journal stops in one."""
+        return self.open_turn if self._made else None
+
+    @property
+    def open_turn(self) -> AssistantMessage | None:
+        """The last turn; where it never ended, what is known of it: its complete calls and what was said before the last."""
+        if not self._made:
+            return self._open
+        last = self._made[-1]
+        calls = tuple(sorted((m.call for m in self._made), key=lambda c: c.index))
+        return AssistantMessage(last.text, calls, last.reasoning, finish_reason="interrupted")
+
+    def _begin_run(self, run_id: str) -> None:
+        self._settle()
+        self.run_id, self.turns, self.usage, self.first_new = run_id, 0, Usage(), len(self._settled)
+
+    def _add_input(self, record: InputAdded) -> None:
+        self._settle()
+        self._settled += project(record.messages, self.next_index)
+        self._count_calls()
+        if not record.new:
+            self.first_new = len(self._settled)
+
+    def _count_calls(self) -> None:
+        turns = (m for m in reversed(self._settled) if isinstance(m, AssistantMessage) and m.tool_calls)
+        if (last := next(turns, None)) is not None:
+            self.next_index = last.tool_calls[-1].index + 1
+
+    def _settle(self, *, keep_made: bool = False) -> None:
+        """The last turn is over for good: its results are put behind it, and it is not looked at again."""
+        turn = self._open if keep_made else self.open_turn
+        if turn is not None:
+            self._settled += self._answered(turn)
+        self._open = None
+        if not keep_made:
+            self._made.clear()
+
+    def _answered(self, turn: AssistantMessage) -> list[Message]:
+        answers = [self.finished.get(c.id) or self._synthetic(c) for c in turn.tool_calls]
+        return [turn, *answers]
+
+    def _synthetic(self, call: ToolCall) -> ToolMessage:
+        text = UNKNOWN_OUTCOME if call.id in self.started else INTERRUPTED
+        return ToolMessage(call.id, call.name, text, is_error=True)
+
+
+def fold(records: Iterable[Record], parent_call_id: str | None = None) -> Conversation:
+    """What a journal says, or any prefix of one. Records of agents that ran inside a call are left out, or, with the call's id
+    as `parent_call_id`, are the ones looked at."""
+    conversation = Conversation()
+    for record in records:
+        if record.parent_call_id == parent_call_id:
+            conversation.apply(record)
+    return conversation

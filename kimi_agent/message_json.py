@@ -1,0 +1,321 @@
+"""Messages as JSON: our own form, which loses nothing, and OpenAI's dicts."""
+
+import base64
+import json
+import re
+import uuid
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from kimi_agent.errors import UserError
+from kimi_agent.messages import (
+    AssistantMessage,
+    File,
+    Image,
+    Message,
+    Part,
+    SystemMessage,
+    Text,
+    ToolCall,
+    ToolMessage,
+    UserMessage,
+    text_of,
+)
+from kimi_agent.wire.open_json import Json, as_list, as_object, as_text
+from kimi_agent.wire.openai_chat import image_of
+
+VERSION = 1
+_SAFE_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+
+
+# ── our own form ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def dump_messages(messages: Iterable[Message]) -> str:
+    """JSON text that `load_messages` turns into equal messages: images and files as base64, every id, index and flag."""
+    return json.dumps({"kimi_agent_messages": VERSION, "messages": [message_to_dict(m) for m in messages]})
+
+
+def load_messages(text: str | bytes) -> tuple[Message, ...]:
+    """The messages of `dump_messages`. Raises UserError for anything else."""
+    try:
+        body = as_object(json.loads(text))
+    except ValueError as error:
+        raise UserError(f"these are no messages: not JSON ({error})") from None
+    if body is None or body.get("kimi_agent_messages") != VERSION:
+        raise UserError(f"these are no messages of dump_messages, version {VERSION}; OpenAI's dicts are read by from_openai")
+    messages: list[Message] = []
+    for i, value in enumerate(as_list(body.get("messages"))):
+        messages.append(_loaded(i, value))
+    return tuple(messages)
+
+
+def _loaded(i: int, value: Any) -> Message:
+    try:
+        return message_from_dict(value)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"message {i} cannot be read: {type(error).__name__} {error}") from None
+
+
+def message_to_dict(message: Message) -> Json:
+    """One message in our own form; fields at their defaults are left out."""
+    if isinstance(message, SystemMessage):
+        return {"role": "system", "content": message.content}
+    if isinstance(message, UserMessage):
+        return _full({"role": "user", "content": _parts_to(message.content), "name": message.name})
+    if isinstance(message, ToolMessage):
+        content = _parts_to(message.content)
+        tool: Json = {"role": "tool", "call_id": message.call_id, "name": message.name, "content": content}
+        return _full({**tool, "is_error": message.is_error or None})
+    return _full(
+        {
+            "role": "assistant",
+            "text": message.text or None,
+            "tool_calls": [_call_to(c) for c in message.tool_calls] or None,
+            "reasoning": message.reasoning,
+            "cut_calls": [_call_to(c) for c in message.cut_calls] or None,
+            "images": [_part_to(i) for i in message.images] or None,
+            "finish_reason": message.finish_reason,
+            "model": message.model,
+        }
+    )
+
+
+def message_from_dict(value: Json) -> Message:
+    """The message of `message_to_dict`. Raises KeyError, TypeError or ValueError for anything else."""
+    role = value["role"]
+    if role == "system":
+        return SystemMessage(_string(value["content"]))
+    if role == "user":
+        return UserMessage(_parts_from(value["content"]), value.get("name"))
+    if role == "tool":
+        content = _parts_from(value["content"])
+        return ToolMessage(_string(value["call_id"]), _string(value["name"]), content, bool(value.get("is_error")))
+    if role != "assistant":
+        raise ValueError(f"role {role!r}")
+    images = [p for p in _parts_from(value.get("images", [])) if isinstance(p, Image)]
+    return AssistantMessage(
+        text=_string(value.get("text", "")),
+        tool_calls=tuple(_call_from(c) for c in value.get("tool_calls", ())),
+        reasoning=value.get("reasoning"),
+        cut_calls=tuple(_call_from(c) for c in value.get("cut_calls", ())),
+        images=tuple(images),
+        finish_reason=value.get("finish_reason"),
+        model=value.get("model"),
+    )
+
+
+def _full(value: Json) -> Json:
+    return {k: v for k, v in value.items() if v is not None}
+
+
+def _string(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"a string is expected, not {type(value).__name__}")
+    return value
+
+
+def _call_to(call: ToolCall) -> Json:
+    wire: Json = {"id": call.id, "name": call.name, "arguments": call.arguments, "index": call.index}
+    return _full({**wire, "raw_id": call.raw_id})
+
+
+def _call_from(value: Json) -> ToolCall:
+    arguments = _string(value["arguments"])
+    return ToolCall(_string(value["id"]), _string(value["name"]), arguments, int(value["index"]), value.get("raw_id"))
+
+
+def _parts_to(parts: Iterable[Part]) -> list[Json]:
+    return [_part_to(p) for p in parts]
+
+
+def _part_to(part: Part) -> Json:
+    if isinstance(part, Text):
+        return {"type": "text", "text": part.text}
+    if isinstance(part, File):
+        data = base64.b64encode(part.data).decode()
+        return {"type": "file", "name": part.name, "media_type": part.media_type, "data": data}
+    if part.data is None:
+        return {"type": "image", "media_type": part.media_type, "url": part.url}
+    return {"type": "image", "media_type": part.media_type, "data": base64.b64encode(part.data).decode()}
+
+
+def _parts_from(values: Iterable[Json]) -> tuple[Part, ...]:
+    return tuple(_part_from(v) for v in values)
+
+
+def _part_from(value: Json) -> Part:
+    kind = value["type"]
+    if kind == "text":
+        return Text(_string(value["text"]))
+    data = base64.b64decode(value["data"], validate=True) if "data" in value else None
+    if kind == "image":
+        return Image(data, value["media_type"], value.get("url"))
+    if kind == "file" and data is not None:
+        return File(data, value["name"], value["media_type"])
+    raise ValueError(f"a part of type {kind!r}")
+
+
+# ── OpenAI's dicts ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def to_openai(messages: Iterable[Message]) -> list[Json]:
+    """OpenAI's dicts. Call ids are ours; thoughts are `reasoning_content`; cut calls and error flags have no place there."""
+    return [_to_openai(m) for m in messages]
+
+
+def _to_openai(message: Message) -> Json:
+    if isinstance(message, SystemMessage):
+        return {"role": "system", "content": message.content}
+    if isinstance(message, UserMessage):
+        return _full({"role": "user", "content": _openai_content(message.content), "name": message.name})
+    if isinstance(message, ToolMessage):
+        content = _openai_content(message.content)
+        return {"role": "tool", "tool_call_id": message.call_id, "name": message.name, "content": content}
+    wire: Json = {"role": "assistant", "content": message.text or None}
+    if message.reasoning is not None:
+        wire["reasoning_content"] = message.reasoning
+    if message.tool_calls:
+        wire["tool_calls"] = [
+            {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}}
+            for c in message.tool_calls
+        ]
+    if message.images:
+        wire["images"] = [_openai_part(i) for i in message.images]
+    return wire
+
+
+def _openai_content(parts: Sequence[Part]) -> str | list[Json]:
+    if all(isinstance(p, Text) for p in parts):
+        return text_of(parts)
+    return [_openai_part(p) for p in parts]
+
+
+def _openai_part(part: Part) -> Json:
+    if isinstance(part, Text):
+        return {"type": "text", "text": part.text}
+    if isinstance(part, Image):
+        return {"type": "image_url", "image_url": {"url": part.as_url}}
+    url = f"data:{part.media_type};base64,{base64.b64encode(part.data).decode()}"
+    return {"type": "file", "file": {"filename": part.name, "file_data": url}}
+
+
+def from_openai(messages: Iterable[Json]) -> tuple[Message, ...]:
+    """Messages from OpenAI's dicts.
+
+    The ids of calls are kept as `raw_id`; where they are unique and plain they stay, else the calls get ids of our own (Kimi's
+    endpoints repeat ids from turn to turn). A result belongs to the first call of its id that has none yet. Raises UserError that
+    names the message and what is wrong with it.
+    """
+    reader = _Reader()
+    return tuple(reader.read(i, m) for i, m in enumerate(messages))
+
+
+class _Reader:
+    """Reads one conversation: counts its calls, and matches results to them."""
+
+    def __init__(self) -> None:
+        self._calls = 0
+        self._ids: set[str] = set()
+        self._open: list[ToolCall] = []
+
+    def read(self, i: int, value: Any) -> Message:
+        message = as_object(value)
+        if message is None:
+            raise UserError(f"message {i} is a {type(value).__name__}, not a dict")
+        self._i, role = i, message.get("role")
+        if role in ("system", "developer"):
+            return SystemMessage(text_of(self._parts(message.get("content"))))
+        if role == "user":
+            return UserMessage(self._parts(message.get("content")), as_text(message.get("name")))
+        if role == "assistant":
+            return self._assistant(message)
+        if role in ("tool", "function"):
+            return self._result(message)
+        raise self._wrong(f"role {role!r}: there are system, developer, user, assistant and tool")
+
+    def _wrong(self, words: str) -> UserError:
+        return UserError(f"message {self._i}: {words}")
+
+    def _assistant(self, message: Json) -> AssistantMessage:
+        parts = self._parts(message.get("content"))
+        told: Any = message.get("tool_calls")
+        if told is not None and not isinstance(told, list):
+            raise self._wrong(f"tool_calls is a {type(told).__name__}, not a list")
+        calls = as_list(told)
+        if legacy := as_object(message.get("function_call")):
+            calls = [*calls, {"function": legacy}]
+        read = tuple(self._call(c) for c in calls)
+        self._open = [*self._open, *read]
+        reasoning = as_text(message.get("reasoning_content"))
+        links = [as_object(x) or {} for x in as_list(message.get("images"))]
+        images = [self._image(x) for x in links] + [p for p in parts if isinstance(p, Image)]
+        return AssistantMessage(
+            text=text_of(parts) or as_text(message.get("refusal")) or "",
+            tool_calls=read,
+            reasoning=as_text(message.get("reasoning")) if reasoning is None else reasoning,
+            images=tuple(images),
+        )
+
+    def _call(self, value: Any) -> ToolCall:
+        call = as_object(value) or {}
+        function = as_object(call.get("function")) or {}
+        name, arguments = as_text(function.get("name")), function.get("arguments")
+        if not name:
+            raise self._wrong(f"a tool call without function.name: {str(value)[:200]}")
+        if arguments is None:
+            arguments = "{}"
+        elif not isinstance(arguments, str):
+            arguments = json.dumps(arguments, ensure_ascii=False)
+        raw_id = as_text(call.get("id"))
+        index, self._calls = self._calls, self._calls + 1
+        keep = raw_id is not None and _SAFE_ID.fullmatch(raw_id) and raw_id not in self._ids
+        own = raw_id if keep and raw_id is not None else f"call_{uuid.uuid4().hex}"
+        self._ids.add(own)
+        return ToolCall(own, name, arguments, index, raw_id)
+
+    def _result(self, message: Json) -> ToolMessage:
+        raw_id, name = as_text(message.get("tool_call_id")), as_text(message.get("name"))
+        for at, call in enumerate(self._open):
+            if call.raw_id == raw_id and (raw_id is not None or name in (None, call.name)):
+                del self._open[at]
+                return ToolMessage(call.id, name or call.name, self._parts(message.get("content")))
+        raise self._wrong(f"a result for the call {raw_id!r}, but no call of that id is waiting for one before it")
+
+    def _parts(self, content: Any) -> tuple[Part, ...]:
+        if content is None:
+            return ()
+        if isinstance(content, str):
+            return (Text(content),) if content else ()
+        if not isinstance(content, list):
+            raise self._wrong(f"content is a {type(content).__name__}: it can be a string, a list of parts, or None")
+        return tuple(self._part(p) for p in as_list(content))
+
+    def _part(self, value: Any) -> Part:
+        if isinstance(value, str):
+            return Text(value)
+        part = as_object(value) or {}
+        kind = part.get("type")
+        if kind in ("text", "input_text", "output_text", "refusal"):
+            return Text(as_text(part.get("text")) or as_text(part.get("refusal")) or "")
+        if kind in ("image_url", "input_image"):
+            return self._image(part)
+        if kind == "file":
+            return self._file(as_object(part.get("file")) or {})
+        raise self._wrong(f"a part of type {kind!r}: there are text, image_url and file")
+
+    def _image(self, part: Json) -> Image:
+        link = part.get("image_url")
+        url = as_text(link) or as_text((as_object(link) or {}).get("url"))
+        if not url:
+            raise self._wrong("an image without image_url.url")
+        return image_of(url)
+
+    def _file(self, file: Json) -> Part:
+        name, data = as_text(file.get("filename")) or "file", as_text(file.get("file_data"))
+        if data is None:
+            raise self._wrong("a file without file_data; files by file_id cannot be read here")
+        read = image_of(data)  # a data: URL is the same for both
+        if read.data is None:
+            raise self._wrong("file_data is not a base64 data: URL")
+        return File(read.data, name, read.media_type)

@@ -1,0 +1,142 @@
+"""The body of an HTTP answer → parts: a stream of events or one JSON object, whatever was asked for."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from kimi_agent.errors import BadResponse, ConnectionFailed, ProviderTimeout, StatusError, StreamBroken
+from kimi_agent.models.clock import Clock
+from kimi_agent.models.transports.base import Answer
+from kimi_agent.redact import redact
+from kimi_agent.wire.open_json import as_list, as_object
+from kimi_agent.wire.openai_chat import OpenAIChatCodec
+from kimi_agent.wire.openai_errors import request_id_of, status_error
+from kimi_agent.wire.parts import WirePart
+from kimi_agent.wire.sse import SSEDecoder
+
+_ERROR_BYTES = 64 * 1024  # of an error's body that are read
+_DRAIN = 0.2  # seconds for the end of a body behind its `[DONE]`
+
+
+async def parts_in(answer: Answer, clock: Clock) -> AsyncGenerator[list[WirePart]]:
+    """The parts of an answer, as many at a time as came in one piece.
+
+    Raises ConnectionFailed where not a byte came, StreamBroken where it broke off later, ProviderTimeout, BadResponse, and
+    StatusError for an error object inside the answer.
+    """
+    kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+    codec = OpenAIChatCodec(request_id_of(answer.headers))
+    head = b""
+    if kind not in ("text/event-stream", "application/json"):
+        head = await _piece(answer, clock, started=False) or b""  # some vendors name neither: the first byte tells
+    if kind == "application/json" or head.lstrip()[:1] in (b"{", b"<"):
+        yield _whole(codec, head + await read_whole(answer, clock, started=bool(head)), answer)
+    else:
+        async with aclosing(_streamed(codec, head, answer, clock)) as batches:
+            async for parts in batches:
+                yield parts
+
+
+async def _streamed(
+    codec: OpenAIChatCodec, piece: bytes | None, answer: Answer, clock: Clock
+) -> AsyncGenerator[list[WirePart]]:
+    decoder, started, done = SSEDecoder(), False, False
+    try:
+        while not done:
+            piece = piece or await _piece(answer, clock, started=started)
+            if piece is None:
+                break
+            started = True
+            parts, done = _events(codec, decoder.feed(piece), answer)
+            piece = None
+            if parts:
+                yield parts
+    except (StreamBroken, ProviderTimeout):
+        if not codec.finished:  # with its finish reason the turn is whole, though the usage may be lost
+            raise
+    if not started:
+        raise ConnectionFailed("the answer was empty", request_id=request_id_of(answer.headers))
+    if not done and not codec.finished:
+        parts, done = _events(codec, decoder.end(), answer)
+        if parts:
+            yield parts
+    if parts := codec.end(done=done):
+        yield parts
+    else:
+        raise StreamBroken("the stream ended without a finish reason", request_id=request_id_of(answer.headers))
+    if done:
+        await _drain(answer)
+
+
+def _events(codec: OpenAIChatCodec, events: list[str], answer: Answer) -> tuple[list[WirePart], bool]:
+    """The parts of these events, and whether one of them was the last."""
+    parts: list[WirePart] = []
+    for data in events:
+        if data.strip() == "[DONE]":
+            return parts, True
+        if data and not data.isspace():
+            parts += codec.feed(_json(data, answer))
+    return parts, False
+
+
+def _whole(codec: OpenAIChatCodec, body: bytes, answer: Answer) -> list[WirePart]:
+    value = as_object(_json(body, answer))
+    choices = as_list(value.get("choices")) if value is not None else []
+    if value is None or not (choices or value.get("error")):
+        raise BadResponse(f"not a chat completion: {_excerpt(body)}", request_id=request_id_of(answer.headers))
+    return [*codec.feed(value), *codec.end(done=True)]
+
+
+async def read_whole(answer: Answer, clock: Clock, *, started: bool = False) -> bytes:
+    """All of a body. Raises ConnectionFailed, StreamBroken, ProviderTimeout."""
+    pieces: list[bytes] = []
+    while (piece := await _piece(answer, clock, started=started or bool(pieces))) is not None:
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+async def error_in(answer: Answer, clock: Clock) -> StatusError:
+    """The exception for an error answer, as much of its body read as is wanted. A body that breaks off is no matter."""
+    body = b""
+    try:
+        while len(body) < _ERROR_BYTES and (piece := await _piece(answer, clock, started=bool(body))) is not None:
+            body += piece
+    except (ConnectionFailed, StreamBroken, ProviderTimeout):
+        pass  # the status is what matters
+    if answer.status < 400:
+        where = redact(answer.headers.get("location", "nowhere"))
+        body = b'{"error": {"message": %s}}' % json.dumps(f"the endpoint redirects to {where}: make that the base_url").encode()
+    return status_error(answer.status, body, answer.headers)
+
+
+async def _piece(answer: Answer, clock: Clock, *, started: bool) -> bytes | None:
+    """The next bytes of the body; None at its end."""
+    step = anext(answer.body, None)
+    try:
+        return await (clock.idle(step) if started else clock.first(step))
+    except ConnectionFailed as error:
+        if started:
+            raise StreamBroken(str(error), request_id=request_id_of(answer.headers)) from None
+        raise
+
+
+async def _drain(answer: Answer) -> None:
+    """Reads what stands behind `[DONE]`, normally nothing but the end: only then can the connection be used again."""
+    with contextlib.suppress(ConnectionFailed, TimeoutError):
+        async with asyncio.timeout(_DRAIN):
+            await anext(answer.body, None)
+
+
+def _json(data: str | bytes, answer: Answer) -> Any:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        text = data if isinstance(data, bytes) else data.encode("utf-8", "replace")
+        raise BadResponse(f"not JSON: {_excerpt(text)}", request_id=request_id_of(answer.headers)) from None
+
+
+def _excerpt(body: bytes) -> str:
+    return redact(repr(body[:200].decode("utf-8", "replace")))

@@ -1,0 +1,91 @@
+"""Which transport goes to an address."""
+
+import ssl
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
+from urllib.parse import unquote, urlsplit
+
+from kimi_agent.errors import UserError
+from kimi_agent.models.transports.base import Transport
+from kimi_agent.redact import redact, register_secret
+
+if TYPE_CHECKING:
+    import aiohttp
+    import httpx
+    import httpx2
+    from openai import AsyncOpenAI
+
+Client: TypeAlias = Union["AsyncOpenAI", "httpx.AsyncClient", "httpx2.AsyncClient", "aiohttp.ClientSession"]
+
+
+def transport_for(
+    base_url: str | None, proxy: str | None, verify: bool | str | ssl.SSLContext, client: Client | None
+) -> tuple[str, Transport]:
+    """The base URL and what sends there. Raises UserError."""
+    kind = _kind_of(client)
+    if kind == "openai":
+        from kimi_agent.models.transports.openai import OpenAITransport
+
+        openai: Any = client
+        register_secret(openai.api_key if isinstance(openai.api_key, str) else None)
+        return str(openai.base_url).rstrip("/"), OpenAITransport(openai)
+    url = _checked(base_url or (str(getattr(client, "base_url", "") or "")))
+    if kind == "httpx":
+        from kimi_agent.models.transports.httpx import HttpxTransport
+
+        return url, HttpxTransport(url, client)
+    from kimi_agent.models.transports.aiohttp import AiohttpTransport, Connection
+
+    session: Any = client
+    if proxy is None:
+        proxy = _proxy_from_environment(url)
+    _register_credentials(proxy)
+    return url, AiohttpTransport(url, Connection(proxy or None, verify), session)
+
+
+def brings_key(client: Client | None) -> bool:
+    """Whether the client has a key of its own, which then holds."""
+    return _kind_of(client) == "openai"
+
+
+def _kind_of(client: object) -> str | None:
+    if client is None:
+        return None
+    for base in type(client).__mro__:
+        package = base.__module__.partition(".")[0]
+        if (package, base.__name__) == ("openai", "AsyncOpenAI"):
+            return "openai"
+        if package in ("httpx", "httpx2") and base.__name__ == "AsyncClient":
+            return "httpx"
+        if (package, base.__name__) == ("aiohttp", "ClientSession"):
+            return "aiohttp"
+    raise UserError(
+        f"client is a {type(client).__module__}.{type(client).__name__}; it can be an openai.AsyncOpenAI, httpx.AsyncClient, "
+        "httpx2.AsyncClient or aiohttp.ClientSession"
+    )
+
+
+def _checked(url: str) -> str:
+    if not url:
+        raise UserError("no base_url: give the endpoint's address, such as https://api.moonshot.ai/v1")
+    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+        raise UserError(f"base_url {redact(url)!r} is not an http(s) URL, such as https://api.moonshot.ai/v1")
+    _register_credentials(url)
+    return url.rstrip("/")
+
+
+def _register_credentials(url: str | None) -> None:
+    password = urlsplit(url or "").password
+    register_secret(password)
+    register_secret(unquote(password) if password else None)
+
+
+def _proxy_from_environment(url: str) -> str | None:
+    import urllib.request  # slow to import
+
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if host in ("localhost", "::1") or host.startswith("127.") or urllib.request.proxy_bypass(host):
+        return None
+    return urllib.request.getproxies().get(parts.scheme)
+
+

@@ -1,0 +1,87 @@
+"""What each Kimi family can do, as data, each fact with its source.
+
+Sources: [api] the hosted API's own reference (platform.kimi.ai docs and its OpenAPI file); [guide] MoonshotAI/Kimi-K2
+docs/tool_call_guidance.md; [hf] the model cards; [kvv] MoonshotAI/Kimi-Vendor-Verifier; [K2VV] K2-Vendor-Verifier README.
+"""
+
+import re
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from kimi_agent.models.base import Price, Profile
+
+K = 1024
+
+# [api] "invalid temperature: only 1 is allowed for this model" (400) on K2.5 and later, whatever thinking is: 1.0 thinking,
+# 0.6 instant, top_p 0.95, penalties 0, n 1, all fixed.
+_FIXED = frozenset({"temperature", "top_p", "presence_penalty", "frequency_penalty", "n"})
+
+# [guide] ids must be functions.{name}:{index} for the whole K2 line, wherever it is hosted; the hosted API rewrites foreign ids
+# itself, open engines do not ([K2VV] "rename historical ids").
+_K2 = Profile(call_ids="kimi", image_input=False, echo_reasoning=True)
+# litellm#12547: early K2 had no `required` at all.
+_K2_0711 = replace(_K2, context_window=128 * K, forced_tool_choice=False)
+_K2_0905 = replace(_K2, context_window=256 * K)
+# Always thinks; tool_choice other than auto or none: 400 "incompatible with thinking enabled".
+_K2_THINKING = replace(_K2, context_window=256 * K, thinks_by_default=True, forced_tool_choice=False)
+# [api] thinking: {"type": "enabled" | "disabled"}, enabled by default; vision.
+_K25 = replace(
+    _K2_THINKING,
+    fixed_sampling=_FIXED,
+    thinking="moonshot",
+    image_input=True,
+)
+# [api] always thinks, keeps all thoughts.
+_K27_CODE = replace(_K25, thinking=None)
+# Another format behind the API (XTML): no ids in its prompt; always thinks; `required` is taken, a tool's name is not.
+_K3 = Profile(context_window=K * K, call_ids="own", fixed_sampling=_FIXED, thinks_by_default=True)
+_MOONSHOT_V1 = Profile(call_ids="own", image_input=False, forced_tool_choice=False)
+
+UNKNOWN = Profile()
+
+# US dollars per million tokens: fresh input, cached input, output [api, 2026]. Only the hosted API has these prices.
+_PRICE_K2 = Price(0.60, 0.15, 2.50)
+_PRICE_K26 = Price(0.95, 0.16, 4.00)
+_PRICE_K3 = Price(3.00, 0.30, 15.00)
+
+# First match wins. Vendors write dots as "p" or "-" (kimi-k2p5, kimi-k2-5).
+_FAMILIES: tuple[tuple[str, Profile, Price | None], ...] = (
+    (r"kimi-k3", _K3, _PRICE_K3),
+    (r"kimi-k2[.p-]7", _K27_CODE, None),
+    (r"kimi-k2[.p-]6", _K25, _PRICE_K26),
+    (r"kimi-k2[.p-]5", _K25, None),
+    (r"kimi-k2-thinking", _K2_THINKING, _PRICE_K2),
+    (r"kimi-k2.*(0905|turbo)", _K2_0905, _PRICE_K2),
+    (r"kimi-k2", _K2_0711, _PRICE_K2),  # a bare name may be the first K2: the smaller window is the safe one
+    (r"kimi-for-coding", _K25, None),  # Kimi Code's endpoint, the newest K2 behind one name
+    (r"moonshot-v1-8k.*vision", replace(_MOONSHOT_V1, context_window=8 * K, image_input=True), None),
+    (r"moonshot-v1-32k.*vision", replace(_MOONSHOT_V1, context_window=32 * K, image_input=True), None),
+    (r"moonshot-v1-128k.*vision", replace(_MOONSHOT_V1, context_window=128 * K, image_input=True), None),
+    (r"moonshot-v1-8k", replace(_MOONSHOT_V1, context_window=8 * K), None),
+    (r"moonshot-v1-32k", replace(_MOONSHOT_V1, context_window=32 * K), None),
+    (r"moonshot-v1", replace(_MOONSHOT_V1, context_window=128 * K), None),
+)
+
+
+def is_moonshot(base_url: str | None) -> bool:
+    """Whether an address is one of Moonshot's own: api.moonshot.ai, api.moonshot.cn, api.kimi.com."""
+    host = (urlsplit(base_url or "").hostname or "").lower()
+    return any(host == own or host.endswith("." + own) for own in ("moonshot.ai", "moonshot.cn", "kimi.com"))
+
+
+def profile_for(model_name: str, base_url: str | None = None) -> Profile:
+    """The profile of a model by its name (`kimi-k2.6`, `moonshotai/Kimi-K2-Instruct-0905`), at an address.
+
+    Away from Moonshot's own hosts there are no prices, sampling is free, and thinking is switched through the chat template.
+    An unknown name gets a profile that assumes nothing.
+    """
+    name = model_name.lower().replace("_", "-").rsplit("/", 1)[-1]
+    family = next(((profile, price) for pattern, profile, price in _FAMILIES if re.match(pattern, name)), None)
+    if family is None:
+        return UNKNOWN
+    profile, price = family
+    if is_moonshot(base_url):
+        return replace(profile, price=price)
+    # [hf] self-hosted: extra_body={"chat_template_kwargs": {"thinking": False}}
+    thinking = "chat_template" if profile.thinking else None
+    return replace(profile, thinking=thinking, fixed_sampling=frozenset(), price=None)

@@ -1,0 +1,99 @@
+"""What a journal holds. The journal is the truth; the history that is sent is a projection of it (`kimi_agent.history`).
+
+In the order of one turn:
+
+    InputAdded                         what the user said (or what was carried over)
+      CallMade                         the model completed a call            ┐
+      CallDecided                      somebody approved or declined it      │ per call; calls overlap
+      CallStarted                      write-ahead: the tool is about to run │
+      CallFinished                     its result                            ┘
+    TurnEnded                          the whole turn, which holds the calls made in it
+    RunEnded                           with the stop reason
+
+Calls may be made, started and finished before their turn ends. A journal that stops anywhere folds to a legal history.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from kimi_agent.limits import Usage
+from kimi_agent.messages import AssistantMessage, Message, ToolCall, ToolMessage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Record:
+    """Every record names its run, and the call of another run that started it, if one did."""
+
+    run_id: str
+    parent_call_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputAdded(_Record):
+    """Messages that came from outside: a conversation carried over, a prompt, a message injected in mid-run.
+
+    `new` is False for messages that an earlier run made.
+    """
+
+    messages: tuple[Message, ...]
+    new: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallMade(_Record):
+    """A call is complete. `text` and `reasoning` are what the model had said before it, in case the turn never ends."""
+
+    call: ToolCall
+    text: str = ""
+    reasoning: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallDecided(_Record):
+    """An approver, or a person, decided on a call that needs approval."""
+
+    call_id: str
+    approved: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallStarted(_Record):
+    """The tool is about to run."""
+
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallPending(_Record):
+    """The call waits for a decision or a result from outside."""
+
+    call_id: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallFinished(_Record):
+    """The call has its result."""
+
+    result: ToolMessage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnEnded(_Record):
+    """The model's turn is over."""
+
+    message: AssistantMessage
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnded(_Record):
+    """The run is over, for now."""
+
+    stop_reason: str
+
+
+Record: TypeAlias = (
+    InputAdded | CallMade | CallDecided | CallStarted | CallPending | CallFinished | TurnEnded | RunEnded
+)

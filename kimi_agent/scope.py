@@ -1,0 +1,46 @@
+"""One way to end a run early, whoever wants it: the clock, the caller, a tool."""
+
+import asyncio
+from types import TracebackType
+
+
+class CancelScope:
+    """Cancels what is inside it, at a deadline or when asked, and remembers why.
+
+    Attributes:
+        reason: the stop reason if it ended what was inside, else None.
+    """
+
+    def __init__(self, wall_clock: float | None) -> None:
+        """`wall_clock`: seconds from entering until it cancels; None: never by itself."""
+        self.reason: str | None = None
+        self._wall_clock = wall_clock
+        self._wanted: str | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timeout: asyncio.Timeout | None = None
+
+    async def __aenter__(self) -> "CancelScope":
+        self._loop = asyncio.get_running_loop()
+        self._timeout = asyncio.timeout(0 if self._wanted else self._wall_clock)
+        await self._timeout.__aenter__()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
+        assert self._timeout is not None
+        timeout, self._timeout = self._timeout, None
+        try:
+            await timeout.__aexit__(kind, error, trace)
+        except TimeoutError:
+            self.reason = self._wanted or "wall_clock"
+            return True
+        return False
+
+    def cancel(self, reason: str = "cancelled") -> None:
+        """Ends what is inside with this reason; from any thread, before or while it runs. Later reasons are not heard."""
+        self._wanted = self._wanted or reason
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._fire)
+
+    def _fire(self) -> None:
+        if self._timeout is not None and not self._timeout.expired() and self._loop is not None:
+            self._timeout.reschedule(self._loop.time())

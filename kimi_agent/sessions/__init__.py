@@ -1,0 +1,1 @@
+"""Where the journal of a run is kept."""

@@ -1,0 +1,1 @@
+"""From a function to a `Tool`, from tools to a `Toolset`, from a model's call to its result."""

@@ -1,0 +1,79 @@
+"""What a tool, an instruction, a filter or a hook may know of the run that it is part of."""
+
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol
+
+from typing_extensions import TypeVar
+
+from kimi_agent.limits import Usage
+from kimi_agent.messages import Content, Message
+
+Deps = TypeVar("Deps", default=Any)
+
+
+class RunView(Protocol):
+    """The part of a run that a context shows."""
+
+    run_id: str
+    parent_call_id: str | None
+
+    @property
+    def messages(self) -> tuple[Message, ...]: ...
+    @property
+    def usage(self) -> Usage: ...
+    @property
+    def turn(self) -> int: ...
+    def inject(self, content: Content) -> None: ...
+    def cancel(self, reason: str = "cancelled") -> None: ...
+    def report(self, call_id: str, text: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext(Generic[Deps]):
+    """Passed to every function that has a parameter annotated with it: `def look(ctx: RunContext[Db], name: str)`.
+
+    Attributes:
+        deps: what was passed as `deps=` to the run.
+        run: the run; use the properties below.
+        call_id: of the call that is being run; unique, and stable when a run is resumed: an idempotency key. Empty outside a tool.
+        tool_name: of the tool that is being run; empty outside a tool.
+        retry: how many times this tool has asked the model to try again, in succession.
+    """
+
+    deps: Deps
+    run: RunView = field(repr=False)
+    call_id: str = ""
+    tool_name: str = ""
+    retry: int = 0
+
+    @property
+    def run_id(self) -> str:
+        """The run's name, unique in the world."""
+        return self.run.run_id
+
+    @property
+    def turn(self) -> int:
+        """Number of turns that have ended."""
+        return self.run.turn
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The conversation so far."""
+        return self.run.messages
+
+    @property
+    def usage(self) -> Usage:
+        """What the run has used so far."""
+        return self.run.usage
+
+    def inject(self, content: Content) -> None:
+        """Adds a user message before the next turn."""
+        self.run.inject(content)
+
+    def cancel(self, reason: str = "cancelled") -> None:
+        """Ends the run with this stop reason; what is under way is cancelled."""
+        self.run.cancel(reason)
+
+    def report(self, text: str) -> None:
+        """Tells those who watch the run how a long tool gets on (`ToolProgress`); may be called from the tool's thread."""
+        self.run.report(self.call_id, text)

@@ -1,0 +1,204 @@
+"""The calls of one turn: started as early as is safe, bounded, and answered in order.
+
+A call that needs no approval and is no barrier starts while the model still streams; the others, and whatever stands behind
+them, wait for the end of the turn. A `sequential` tool is a barrier: it waits for all before it, and all behind wait for it.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from kimi_agent.errors import ModelRetry
+from kimi_agent.events import ApprovalRequested, Event, ToolBegin, ToolEnd
+from kimi_agent.messages import ToolCall, ToolMessage
+from kimi_agent.records import CallDecided, CallFinished, CallPending, CallStarted, Record
+from kimi_agent.tooling.approval import Approve, Approver, Decline, declined
+from kimi_agent.tooling.context import RunContext
+from kimi_agent.tooling.execute import Refused, check, find, parse, run_tool
+from kimi_agent.tooling.hooks import Hooks
+from kimi_agent.tooling.repeat import RepeatGuard
+from kimi_agent.tooling.result import Pending, ToolResult, capped
+from kimi_agent.tooling.tool import Tool
+
+AnyTool = Tool[..., Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispatchRules:
+    """What holds for all calls of an agent.
+
+    Attributes:
+        concurrency: calls that run at once, in one run.
+        timeout: seconds for a call whose tool does not say.
+        max_result_chars: longest result of a tool that does not say.
+    """
+
+    concurrency: int = 16
+    timeout: float | None = 300.0
+    max_result_chars: int = 50_000
+
+
+class Ledger(Protocol):
+    """What a dispatcher needs of the run that it works for."""
+
+    guard: RepeatGuard
+    retries: dict[str, int]
+    slots: asyncio.Semaphore
+
+    @property
+    def decisions(self) -> Mapping[str, CallDecided]:
+        """Decisions that the journal holds, by call id."""
+        ...
+
+    async def record(self, record: Record) -> None:
+        """Journals; returns when it is safe."""
+        ...
+
+    def made(self, record: type[Record], **values: Any) -> Record:
+        """A record of this run."""
+        ...
+
+    def emit(self, event: type[Event], *values: Any, **more: Any) -> None:
+        """Tells those who watch."""
+        ...
+
+    def context(self, call_id: str = "", tool_name: str = "", retry: int = 0) -> RunContext[Any]:
+        """For tools and hooks."""
+        ...
+
+
+class Dispatcher:
+    """Runs the calls of one turn; use as a context manager, so that no task outlives it."""
+
+    def __init__(self, ledger: Ledger, tools: Mapping[str, AnyTool], rules: DispatchRules, hooks: Sequence[Hooks],
+                 approver: Approver) -> None:
+        self._ledger, self._tools, self._rules, self._hooks, self._approver = ledger, tools, rules, hooks, approver
+        self._group = asyncio.TaskGroup()
+        self._tasks: list[asyncio.Task[ToolMessage | Pending]] = []
+        self._held: list[ToolCall] = []
+        self._barrier: asyncio.Task[Any] | None = None
+
+    async def __aenter__(self) -> "Dispatcher":
+        await self._group.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: Any) -> None:
+        """Cancels and awaits what still runs if the turn fails. Raises what a hook or an approver raised, as it was."""
+        try:
+            await self._group.__aexit__(*error)
+        except BaseExceptionGroup as e:
+            raise e.exceptions[0] from None
+
+    def offer(self, call: ToolCall) -> None:
+        """A complete call, while the model streams: starts it if that is safe, else keeps it until `settle`."""
+        tool = self._tools.get(call.name)
+        safe = tool is None or not (tool.rules.sequential or tool.rules.needs_approval)
+        if safe and not self._held:
+            self._launch(call)
+        else:
+            self._held.append(call)
+
+    async def settle(self) -> list[ToolMessage | Pending]:
+        """The turn has ended: starts what was kept, and waits for all. Results in the order of the offers."""
+        for call in self._held:
+            self._launch(call)
+        self._held.clear()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        return [t.result() for t in self._tasks]
+
+    @property
+    def idle(self) -> bool:
+        """Whether no call was offered."""
+        return not (self._tasks or self._held)
+
+    def _launch(self, call: ToolCall) -> None:
+        tool = self._tools.get(call.name)
+        sequential = tool is not None and tool.rules.sequential
+        behind = list(self._tasks) if sequential else [self._barrier] if self._barrier else []
+        task = self._group.create_task(self._answer(call, behind), name=f"{call.name} {call.id}")
+        self._tasks.append(task)
+        if sequential:
+            self._barrier = task
+
+    async def _answer(self, call: ToolCall, behind: Sequence[asyncio.Task[Any]]) -> ToolMessage | Pending:
+        if behind:
+            await asyncio.wait(behind)
+        self._ledger.emit(ToolBegin, call)
+        begun = time.monotonic()
+        outcome = await self._outcome(call)
+        if isinstance(outcome, Pending):
+            await self._ledger.record(self._ledger.made(CallPending, call_id=call.id, reason=outcome.reason))
+            self._ledger.emit(ApprovalRequested, call, outcome.reason)
+            return outcome
+        message = await self._message(call, outcome)
+        await self._ledger.record(self._ledger.made(CallFinished, result=message))
+        self._ledger.emit(ToolEnd, call, message, outcome.value, time.monotonic() - begun)
+        return message
+
+    async def _outcome(self, call: ToolCall) -> ToolResult | Pending:
+        try:
+            tool = find(self._tools, call.name)
+            arguments = check(tool, parse(call.arguments))
+            context = self._ledger.context(call.id, tool.name, self._ledger.retries.get(tool.name, 0))
+            await self._approved(tool, context, call, arguments)
+            for hook in self._hooks:
+                changed = await hook.before_tool(context, call, arguments)
+                if isinstance(changed, ToolResult):
+                    return changed
+                arguments = changed
+            return await self._run(tool, context, call, arguments)
+        except Refused as e:
+            return ToolResult(str(e), is_error=True)
+        except _Waits as e:
+            return e.pending
+
+    async def _approved(self, tool: AnyTool, context: RunContext[Any], call: ToolCall, arguments: dict[str, Any]) -> None:
+        """Returns if the call may run; raises Refused or _Waits. A decision that the journal holds is not asked for again."""
+        needed = tool.rules.needs_approval
+        if not (needed(context, arguments) if callable(needed) else needed):
+            return
+        known = self._ledger.decisions.get(call.id)
+        if known is None:
+            decision = await self._approver(context, call, arguments)
+            if isinstance(decision, Pending):
+                raise _Waits(decision)
+            reason = decision.reason if isinstance(decision, Decline) else ""
+            known = CallDecided(run_id="", call_id=call.id, approved=isinstance(decision, Approve), reason=reason)
+            await self._ledger.record(self._ledger.made(CallDecided, call_id=call.id, approved=known.approved, reason=reason))
+        if not known.approved:
+            raise Refused(declined(known.reason))
+
+    async def _run(self, tool: AnyTool, context: RunContext[Any], call: ToolCall, arguments: dict[str, Any]) -> ToolResult | Pending:
+        """The tool itself, with a place among those that run, and its budget of ModelRetry."""
+        used = self._ledger.retries.get(tool.name, 0)
+        if used > tool.rules.retries:
+            raise Refused(f"{tool.name} is closed for the rest of this run: it asked {used} times in a row to be called differently.")
+        timeout = self._rules.timeout if tool.rules.timeout is None else tool.rules.timeout
+        async with self._ledger.slots:
+            await self._ledger.record(self._ledger.made(CallStarted, call_id=call.id))
+            try:
+                result = await run_tool(tool, context, arguments, timeout)
+            except ModelRetry as e:
+                self._ledger.retries[tool.name] = used + 1
+                return ToolResult(f"{e}\nMake the call again, differently.", is_error=True)
+        self._ledger.retries.pop(tool.name, None)
+        return result
+
+    async def _message(self, call: ToolCall, outcome: ToolResult) -> ToolMessage:
+        tool = self._tools.get(call.name)
+        limit = tool.rules.max_result_chars if tool else None
+        message = ToolMessage(call.id, call.name, capped(outcome.content, limit or self._rules.max_result_chars), outcome.is_error)
+        if (tool is None or not tool.rules.repeatable) and (reminder := self._ledger.guard.reminder(call)):
+            message = ToolMessage(call.id, call.name, (*message.content, reminder), outcome.is_error)
+        for hook in self._hooks:
+            message = await hook.after_tool(self._ledger.context(call.id, call.name), call, message)
+        return message
+
+
+class _Waits(Exception):
+    def __init__(self, pending: Pending) -> None:
+        super().__init__(pending.reason)
+        self.pending = pending

@@ -1,0 +1,100 @@
+"""One call: found, checked, approved, run in time, and answered, whatever happens."""
+
+import asyncio
+import difflib
+import inspect
+import json
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kimi_agent.errors import ModelRetry
+from kimi_agent.tooling.context import RunContext
+from kimi_agent.tooling.result import Pending, ToolResult, to_content
+from kimi_agent.tooling.signature import InvalidArguments
+from kimi_agent.tooling.tool import Tool
+from kimi_agent.tooling.workers import shared_pool
+
+log = logging.getLogger(__name__)
+
+
+class Refused(Exception):
+    """The call cannot run; the text is for the model."""
+
+
+def find(tools: Mapping[str, Tool[..., Any]], name: str) -> Tool[..., Any]:
+    """Raises Refused with the nearest names where there is no such tool."""
+    if found := tools.get(name):
+        return found
+    near = difflib.get_close_matches(name, tools, n=3, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    there = f" Tools: {', '.join(tools)}." if tools else " There are no tools."
+    raise Refused(f"There is no tool named {name!r}.{hint}{there}")
+
+
+def parse(arguments: str) -> dict[str, Any]:
+    """Raises Refused unless the text is one JSON object. Control characters in strings are let through, as models write them."""
+    try:
+        value = json.loads(arguments, strict=False)
+    except (ValueError, RecursionError) as e:
+        raise Refused(f"The arguments are not valid JSON ({e}). Make the call again, with one JSON object.") from None
+    if not isinstance(value, dict):
+        raise Refused(f"The arguments must be one JSON object, not {type(value).__name__}. Make the call again.")
+    return value  # pyright: ignore[reportUnknownVariableType]
+
+
+def check(tool: Tool[..., Any], arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments as the function wants them. Raises Refused with what is wrong and what is right."""
+    try:
+        return tool.validate(arguments)
+    except InvalidArguments as e:
+        schema = json.dumps(tool.parameters, ensure_ascii=False)
+        schema = schema if len(schema) <= 2000 else ", ".join(tool.parameters["properties"])
+        raise Refused(f"Invalid arguments for {tool.name}:\n{e}\nParameters: {schema}\nMake the call again.") from None
+
+
+async def run_tool(tool: Tool[..., Any], context: RunContext[Any], arguments: Mapping[str, Any],
+                   timeout: float | None) -> ToolResult | Pending:
+    """Runs the function within the time-out, in seconds; what it raises becomes a result, but ModelRetry, which is raised."""
+    clock = asyncio.timeout(timeout)
+    try:
+        async with clock:
+            value = await _call(tool.is_async, tool.bind(context, arguments))
+        return value if isinstance(value, ToolResult | Pending) else ToolResult(to_content(value), value=value)
+    except (ModelRetry, asyncio.CancelledError) as e:
+        if isinstance(e, asyncio.CancelledError) and not _cancelled_from_outside():
+            return ToolResult("The tool was cancelled from within.", is_error=True)
+        raise
+    except TimeoutError as e:
+        if not clock.expired():
+            return _failure(tool.name, e)
+        rest = "" if tool.is_async else " Its thread cannot be stopped: what it does may still take effect."
+        return ToolResult(f"{tool.name} did not finish within {timeout:g} s.{rest}", is_error=True)
+    except (Exception, SystemExit) as e:
+        return _failure(tool.name, e)
+
+
+def _cancelled_from_outside() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _failure(name: str, error: BaseException) -> ToolResult:
+    log.debug("tool %s failed", name, exc_info=error)
+    try:
+        text = str(error)
+    except Exception as e:
+        text = f"(its text cannot be had: {type(e).__name__})"
+    return ToolResult(f"{type(error).__name__}: {text}" if text else type(error).__name__, is_error=True)
+
+
+async def _call(is_async: bool, bound: Callable[[], Any]) -> Any:
+    """Async functions on the loop, others in a thread; an async generator's items as a list."""
+    value = bound() if is_async else await shared_pool().run(bound)
+    if inspect.isawaitable(value):
+        value = await value
+    if inspect.isasyncgen(value):
+        return [item async for item in value]
+    if inspect.isgenerator(value):
+        return await shared_pool().run(lambda: list(value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownLambdaType]
+    return value

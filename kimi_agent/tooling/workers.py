@@ -1,0 +1,115 @@
+"""Threads for synchronous tools: a bounded pool of our own.
+
+asyncio's default pool has cores + 4 threads, shared with everything else in the process, and the interpreter waits for its
+threads at exit. Ours are daemons, and a thread whose caller has gone away (time-out, cancel) is written off: its place is free at
+once, and it ends when its function does.
+"""
+
+import asyncio
+import contextlib
+import contextvars
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    function: Callable[[], Any]
+    context: contextvars.Context
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Any]
+    running: bool = False
+    abandoned: bool = False
+
+
+class WorkerPool:
+    """Runs functions in at most `max_workers` daemon threads; more wait their turn. Serves any number of event loops."""
+
+    def __init__(self, max_workers: int = 64) -> None:
+        self._max_workers = max_workers
+        self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads = 0
+        self._free = 0
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """The function's result, or its exception. It sees the caller's context variables.
+
+        A cancelled wait leaves the function running: a thread cannot be stopped.
+        """
+        loop = asyncio.get_running_loop()
+        job = _Job(function, contextvars.copy_context(), loop, loop.create_future())
+        self._submit(job)
+        try:
+            return await job.future
+        finally:
+            if not job.future.done() or job.future.cancelled():
+                self._abandon(job)
+
+    def _submit(self, job: _Job) -> None:
+        with self._lock:
+            self._jobs.put(job)
+            if self._free > 0:
+                self._free -= 1
+            elif self._threads < self._max_workers:
+                self._threads += 1
+                threading.Thread(target=self._work, name="kimi-agent-tool", daemon=True).start()
+
+    def _abandon(self, job: _Job) -> None:
+        with self._lock:
+            job.abandoned = True
+            if not job.running:
+                return
+            self._threads -= 1
+            if not self._jobs.empty():
+                self._threads += 1
+                threading.Thread(target=self._work, name="kimi-agent-tool", daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            job = self._jobs.get()
+            with self._lock:
+                job.running = not job.abandoned
+            if job.running:
+                self._execute(job)
+            with self._lock:
+                if job.running and job.abandoned:
+                    return  # written off: somebody else has this place
+                job.running = False
+                if self._jobs.empty():
+                    self._free += 1
+
+    def _execute(self, job: _Job) -> None:
+        try:
+            result, error = job.context.run(job.function), None
+        except BaseException as e:  # a tool that calls sys.exit() ends its call, not the process
+            result, error = None, e
+        with contextlib.suppress(RuntimeError):  # the loop has closed: nobody waits
+            job.loop.call_soon_threadsafe(_settle, job.future, result, error)
+
+
+def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    if future.done():
+        return
+    if isinstance(error, StopIteration):  # cannot be raised into a future
+        error = RuntimeError("the function raised StopIteration")
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)
+
+
+_shared: WorkerPool | None = None
+
+
+def shared_pool() -> WorkerPool:
+    """The process's pool."""
+    global _shared
+    if _shared is None:
+        _shared = WorkerPool()
+    return _shared

@@ -1,0 +1,25 @@
+"""Reading JSON whose shape a stranger chose: each function gives the type asked for, or nothing."""
+
+from typing import Any, cast
+
+Json = dict[str, Any]
+
+
+def as_object(value: Any) -> Json | None:
+    """`value` if it is an object."""
+    return cast(Json, value) if isinstance(value, dict) else None
+
+
+def as_list(value: Any) -> list[Any]:
+    """`value` if it is a list, else an empty one."""
+    return cast(list[Any], value) if isinstance(value, list) else []
+
+
+def as_text(value: Any) -> str | None:
+    """`value` if it is a string."""
+    return value if isinstance(value, str) else None
+
+
+def as_count(value: Any) -> int:
+    """`value` if it is a number above 0, else 0; booleans are no numbers."""
+    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else 0

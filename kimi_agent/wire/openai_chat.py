@@ -1,0 +1,245 @@
+"""OpenAI's chat completions, as Moonshot, SGLang, vLLM and vendors speak them → parts."""
+
+import base64
+import binascii
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from kimi_agent.errors import BadResponse
+from kimi_agent.limits import Usage
+from kimi_agent.messages import Image
+from kimi_agent.wire.open_json import Json, as_count, as_list, as_object, as_text
+from kimi_agent.wire.openai_errors import stream_error
+from kimi_agent.wire.parts import (
+    CallArguments,
+    CallBegin,
+    CallEnd,
+    Finish,
+    ImagePart,
+    ReasoningPart,
+    ResponseInfo,
+    TextPart,
+    UsagePart,
+    WirePart,
+)
+
+_DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)?[^,]*?;base64,")
+
+
+@dataclass(slots=True)
+class _Call:
+    key: int
+    raw_id: str | None = None
+    begun: bool = False
+    ended: bool = False
+    fragments: list[str] = field(default_factory=list[str])
+
+
+class OpenAIChatCodec:
+    """Chunks of one answer → parts. A whole answer is `feed` of one chunk.
+
+    `request_id` is the endpoint's name of the request from its headers; without it the chunk's `id` is told.
+    """
+
+    def __init__(self, request_id: str | None = None) -> None:
+        self._request_id = request_id
+        self._told = False
+        self._thought = False
+        self._calls: list[_Call] = []
+        self._by_index: dict[int, _Call] = {}
+        self._finish: Finish | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the endpoint has given its finish reason: only the usage may still come."""
+        return self._finish is not None
+
+    def feed(self, chunk: Any) -> list[WirePart]:
+        """The parts of one chunk. Raises StatusError for an error object, BadResponse for what is no chunk."""
+        body = as_object(chunk)
+        if body is None:
+            said = f"a chunk of the answer is not a JSON object: {str(chunk)[:200]!r}"
+            raise BadResponse(said, request_id=self._request_id)
+        parts: list[WirePart] = []
+        if not self._told:
+            self._told = True
+            request_id = self._request_id or as_text(body.get("id"))
+            self._request_id = request_id
+            parts.append(ResponseInfo(request_id, as_text(body.get("model"))))
+        if body.get("error"):
+            raise stream_error(body["error"], self._request_id)
+        usage = body.get("usage")
+        for value in as_list(body.get("choices")):
+            choice = as_object(value)
+            if choice is not None and not choice.get("index"):  # answers beyond the first are not ours to read
+                self._choice(choice, parts)
+                usage = usage or choice.get("usage")  # Moonshot's streams put it there
+        if (counted := as_object(usage)) is not None:
+            parts.append(UsagePart(usage_of(counted)))
+        return parts
+
+    def end(self, *, done: bool = False) -> list[WirePart]:
+        """What remains when the stream is over; `done`: the endpoint said so (`[DONE]`), be it without a reason.
+
+        Without a finish reason and without `done` nothing is given: the stream was broken.
+        """
+        if self._finish is None and not done:
+            return []
+        return [*self._end_calls(), self._finish or Finish(None)]
+
+    def _choice(self, choice: Json, parts: list[WirePart]) -> None:
+        message = as_object(choice.get("message"))
+        delta = message if message is not None else as_object(choice.get("delta"))
+        if delta is not None:
+            self._delta(delta, parts, whole=message is not None)
+        reason = as_text(choice.get("finish_reason"))
+        if (reason or message is not None) and self._finish is None:
+            self._finish = Finish(reason)  # told by `end`: some vendors send text after it
+            parts.extend(self._end_calls())
+
+    def _delta(self, delta: Json, parts: list[WirePart], *, whole: bool) -> None:
+        thought = _reasoning(delta)
+        if thought or (thought is not None and not self._thought):
+            self._thought = True
+            parts.append(ReasoningPart(thought))
+        content = delta.get("content")
+        if isinstance(content, str):
+            if content:
+                parts.append(TextPart(content))
+        else:
+            parts.extend(_content_parts(content))
+        if refusal := as_text(delta.get("refusal")):
+            parts.append(TextPart(refusal))
+        for image in as_list(delta.get("images")):
+            parts.extend(_image_parts(as_object(image)))
+        for value in as_list(delta.get("tool_calls")):
+            if (entry := as_object(value)) is not None:
+                self._call(entry, parts, whole=whole)
+
+    def _call(self, entry: Json, parts: list[WirePart], *, whole: bool) -> None:
+        function = as_object(entry.get("function")) or {}
+        name = as_text(function.get("name")) or None
+        raw_id = as_text(entry.get("id")) or None
+        index = entry.get("index")
+        call = None if whole else self._known(index, raw_id, name)
+        if call is None:
+            parts.extend(self._complete_calls())
+            call = _Call(len(self._calls))
+            self._calls.append(call)
+        if isinstance(index, int):
+            self._by_index[index] = call
+        call.raw_id = call.raw_id or raw_id
+        arguments = function.get("arguments")
+        if isinstance(arguments, dict | list):  # some vendors parse them for us
+            arguments = json.dumps(arguments, ensure_ascii=False)
+        fragment = as_text(arguments) or ""
+        if name is not None and not call.begun:
+            call.begun = True
+            parts.append(CallBegin(call.key, name, call.raw_id))
+            fragment = "".join(call.fragments) + fragment  # fragments that came before the name
+            call.fragments.clear()
+        if fragment and not call.ended:
+            call.fragments.append(fragment)
+            if call.begun:
+                parts.append(CallArguments(call.key, fragment))
+
+    def _known(self, index: Any, raw_id: str | None, name: str | None) -> _Call | None:
+        """The call that a delta goes on with, or None where it begins one.
+
+        An index decides, unless an id *and* a name come that differ from the call's (vendors that number every call 0).
+        Without an index an id decides, then a name begins a call, and what has neither goes on with the last.
+        """
+        if isinstance(index, int):
+            call = self._by_index.get(index)
+            other = call is not None and call.begun and name and raw_id and call.raw_id and raw_id != call.raw_id
+            return None if other else call
+        if raw_id is not None:
+            return next((c for c in reversed(self._calls) if c.raw_id == raw_id), None)
+        return self._calls[-1] if self._calls and name is None else None
+
+    def _complete_calls(self) -> list[WirePart]:
+        """Ends, as a later call begins, the calls whose arguments are whole; others may still go on side by side."""
+        ended = [c for c in self._calls if c.begun and not c.ended and _is_object(c.fragments)]
+        for call in ended:
+            call.ended = True
+        return [CallEnd(c.key) for c in ended]
+
+    def _end_calls(self) -> list[WirePart]:
+        parts: list[WirePart] = []
+        for call in self._calls:
+            if call.ended:
+                continue
+            if not call.begun:  # its name never came: the loop answers it as an unknown tool
+                call.begun = True
+                parts += [CallBegin(call.key, "", call.raw_id), CallArguments(call.key, "".join(call.fragments))]
+            call.ended = True
+            parts.append(CallEnd(call.key))
+        return parts
+
+
+def usage_of(usage: Json) -> Usage:
+    """OpenAI's usage object, with Moonshot's `cached_tokens` at its top level. Counts one request."""
+    prompt = as_object(usage.get("prompt_tokens_details")) or {}
+    completion = as_object(usage.get("completion_tokens_details")) or {}
+    sent = as_count(usage.get("prompt_tokens"))
+    return Usage(
+        requests=1,
+        input_tokens=sent,
+        cached_tokens=min(sent, as_count(usage.get("cached_tokens")) or as_count(prompt.get("cached_tokens"))),
+        output_tokens=as_count(usage.get("completion_tokens")),
+        reasoning_tokens=as_count(completion.get("reasoning_tokens")) or as_count(usage.get("reasoning_tokens")),
+    )
+
+
+def image_of(url: str) -> Image:
+    """An image from its URL; the bytes themselves where it is a `data:` URL that can be read."""
+    if (head := _DATA_URL.match(url)) is not None:
+        try:
+            data = base64.b64decode(url[head.end() :], validate=True)
+        except (binascii.Error, ValueError):
+            return Image(url=url)
+        return Image(data, head[1] or "image/png")
+    return Image(url=url)
+
+
+def _is_object(fragments: list[str]) -> bool:
+    if not fragments or not fragments[-1].rstrip().endswith("}"):
+        return False
+    try:
+        return isinstance(json.loads("".join(fragments)), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _reasoning(delta: Json) -> str | None:
+    """The thoughts of a delta: Moonshot, SGLang, older vLLM `reasoning_content`; newer vLLM `reasoning`; OpenRouter both
+    of `reasoning` and `reasoning_details` with the same text. `""` is not `None`: it has to be sent back."""
+    if (text := delta.get("reasoning_content")) or (text := delta.get("reasoning")):
+        return text if isinstance(text, str) else None
+    if "reasoning_details" in delta:
+        details = [as_object(d) or {} for d in as_list(delta["reasoning_details"])]
+        if text := "".join(as_text(d.get("text")) or as_text(d.get("summary")) or "" for d in details):
+            return text
+    return "" if delta.get("reasoning_content") == "" or delta.get("reasoning") == "" else None
+
+
+def _content_parts(content: Any) -> list[WirePart]:
+    """Content that came as a list of typed parts."""
+    parts: list[WirePart] = []
+    for value in as_list(content):
+        part = as_object(value) or {}
+        if text := as_text(part.get("text")):
+            parts.append(TextPart(text))
+        elif thoughts := as_text(part.get("thinking")):
+            parts.append(ReasoningPart(thoughts))
+        else:
+            parts.extend(_image_parts(part))
+    return parts
+
+
+def _image_parts(value: Json | None) -> list[WirePart]:
+    link = (value or {}).get("image_url")
+    url = as_text(link) or as_text((as_object(link) or {}).get("url"))
+    return [ImagePart(image_of(url))] if url else []

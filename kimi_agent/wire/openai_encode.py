@@ -1,0 +1,182 @@
+"""Messages → the bytes of OpenAI's chat completions. Each message is encoded once; a request is a join."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from kimi_agent.messages import (
+    AssistantMessage,
+    File,
+    Image,
+    Message,
+    Part,
+    SystemMessage,
+    Text,
+    ToolCall,
+    ToolMessage,
+    UserMessage,
+    text_of,
+)
+from kimi_agent.wire.identity_cache import IdentityCache
+from kimi_agent.wire.open_json import Json
+
+_TOOL_SETS = 64  # sets of tools kept; an agent has one, a process a few
+
+
+class Dialect(Protocol):
+    """What the encoder wants to know of a model family; `kimi_agent.models.Profile` is one."""
+
+    @property
+    def call_ids(self) -> Literal["kimi", "own"]: ...
+    @property
+    def echo_reasoning(self) -> bool: ...
+    @property
+    def image_input(self) -> bool: ...
+    @property
+    def image_in_tool_result(self) -> bool: ...
+
+
+class ToolLike(Protocol):
+    """What the model is told of a tool; `kimi_agent.models.ToolSpec` is one."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def parameters(self) -> Mapping[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoded:
+    data: bytes  # empty: the message is not sent
+    images: bytes = b""  # of a tool's result: a user message, after the last result of the turn
+    wire_id: str = ""  # under which a tool message was encoded
+    call_ids: tuple[tuple[str, str], ...] = ()  # ours → on the wire, of an assistant's calls
+
+
+def to_json(value: Any) -> bytes:
+    """Compact UTF-8 JSON; lone surrogates become U+FFFD, since no server takes them."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
+
+
+class Encoder:
+    """Encodes for one model family. Keep it as long as histories live: what it has encoded it never encodes again."""
+
+    def __init__(self, profile: Dialect) -> None:
+        self._profile = profile
+        self._cache: IdentityCache[_Encoded] = IdentityCache()
+        self._tools: dict[tuple[int, ...], tuple[Sequence[ToolLike], bytes]] = {}
+
+    def messages(self, messages: Sequence[Message]) -> bytes:
+        """The JSON array of a legal history."""
+        ids: dict[str, str] = {}
+        out: list[bytes] = []
+        images: list[bytes] = []
+        for message in messages:
+            is_result = isinstance(message, ToolMessage)
+            wire_id = ids.get(message.call_id, message.call_id) if is_result else ""
+            if images and not is_result:
+                out.extend(images)
+                images.clear()
+            done = self._cache.get(message)
+            if done is None or done.wire_id != wire_id:
+                done = self._encode(message, wire_id)
+                self._cache.put(message, done)
+            if done.data:
+                out.append(done.data)
+            if done.call_ids:
+                ids.update(done.call_ids)
+            if done.images:
+                images.append(done.images)
+        return b"[" + b",".join(out + images) + b"]"
+
+    def tools(self, tools: Sequence[ToolLike]) -> bytes:
+        """The JSON array of tools, encoded once for the same specs in the same order."""
+        key = tuple(map(id, tools))
+        if (known := self._tools.get(key)) is not None:
+            return known[1]
+        data = to_json([_tool(t) for t in tools])
+        if len(self._tools) >= _TOOL_SETS:
+            del self._tools[next(iter(self._tools))]
+        self._tools[key] = (tuple(tools), data)  # holding the specs keeps their ids theirs
+        return data
+
+    def _encode(self, message: Message, wire_id: str) -> _Encoded:
+        if isinstance(message, AssistantMessage):
+            return self._assistant(message)
+        if isinstance(message, ToolMessage):
+            return self._result(message, wire_id)
+        if isinstance(message, SystemMessage):
+            return _Encoded(to_json({"role": "system", "content": message.content}))
+        return self._user(message)
+
+    def _user(self, message: UserMessage) -> _Encoded:
+        wire: Json = {"role": "user"}
+        if message.name is not None:
+            wire["name"] = message.name
+        wire["content"] = self._content(message.content)
+        return _Encoded(to_json(wire))
+
+    def _assistant(self, message: AssistantMessage) -> _Encoded:
+        has_text = bool(message.text.strip())
+        if not has_text and not message.tool_calls:
+            return _Encoded(b"")
+        wire: Json = {"role": "assistant"}
+        if has_text:  # an empty one beside calls is refused: "Invalid request: text content is empty" (kosong 0.52.0)
+            wire["content"] = message.text
+        if message.reasoning is not None and self._profile.echo_reasoning:
+            # else 400 "thinking is enabled but reasoning_content is missing in assistant tool call message at index N"
+            wire["reasoning_content"] = message.reasoning
+        ids = tuple((call.id, self._wire_id(call)) for call in message.tool_calls)
+        if ids:
+            wire["tool_calls"] = [
+                {"id": wire_id, "type": "function", "function": {"name": c.name, "arguments": c.arguments or "{}"}}
+                for c, (_, wire_id) in zip(message.tool_calls, ids, strict=True)
+            ]
+        return _Encoded(to_json(wire), call_ids=ids)
+
+    def _result(self, message: ToolMessage, wire_id: str) -> _Encoded:
+        inside = self._profile.image_in_tool_result or not self._profile.image_input
+        images = () if inside else tuple(p for p in message.content if isinstance(p, Image))
+        shown = tuple(p for p in message.content if not (images and isinstance(p, Image)))
+        content = self._content(shown)
+        if images and not content:
+            content = "The image follows." if len(images) == 1 else "The images follow."
+        # Kimi's template makes the header of a result of `name` (Kimi-K2 docs/tool_call_guidance.md)
+        wire: Json = {"role": "tool", "tool_call_id": wire_id, "name": message.name, "content": content}
+        following = b""
+        if images:
+            parts: list[Part] = [Text(f"Image result of {wire_id}:"), *images]
+            following = to_json({"role": "user", "content": self._content(parts)})
+        return _Encoded(to_json(wire), images=following, wire_id=wire_id)
+
+    def _wire_id(self, call: ToolCall) -> str:
+        # K2's template prints the id into the prompt, and the model goes astray on ids of any other form (Kimi-K2#128)
+        return f"functions.{call.name}:{call.index}" if self._profile.call_ids == "kimi" else call.id
+
+    def _content(self, parts: Sequence[Part]) -> str | list[Json]:
+        """A string where there is nothing but text: self-hosted templates printed lists as they are (vLLM blog, 2025-10)."""
+        if self._profile.image_input and any(isinstance(p, Image) for p in parts):
+            return [_part(p) for p in parts if not (isinstance(p, Text) and not p.text)]
+        if any(isinstance(p, Image) for p in parts):
+            parts = [Text("[an image, which this model cannot see]") if isinstance(p, Image) else p for p in parts]
+        return text_of(parts)
+
+
+def _part(part: Part) -> Json:
+    if isinstance(part, Image):
+        return {"type": "image_url", "image_url": {"url": part.as_url}}
+    return {"type": "text", "text": part.as_text if isinstance(part, File) else part.text}
+
+
+def _tool(tool: ToolLike) -> Json:
+    if tool.name.startswith("$"):  # Moonshot's own tools, such as $web_search
+        return {"type": "builtin_function", "function": {"name": tool.name}}
+    function: Json = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+    return {"type": "function", "function": function}
