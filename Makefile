@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 CODE := kimi_agent tools local_backend examples benchmarks tests
 WORKERS ?= 2
 
-.PHONY: help demo test check format lint types imports unit fast-tests benchmark-embedded clean
+.PHONY: help demo test check format fmt lint types imports unit loop-coverage benchmark-embedded clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -22,8 +22,12 @@ test: check  ## everything: `make check`, then the tests that need real servers,
 
 check: format lint types imports unit  ## the fast part, under two minutes
 
-format: $(STAMP)  ## imports sorted and nothing left over at line ends
-	$(BIN)/ruff check --select I,W --quiet $(CODE)
+format: $(STAMP)  ## nothing that `make fmt` would change
+	$(BIN)/ruff format --check --quiet $(CODE)
+
+fmt: $(STAMP)  ## formats the code
+	$(BIN)/ruff check --fix --select I --quiet $(CODE)
+	$(BIN)/ruff format --quiet $(CODE)
 
 lint: $(STAMP)  ## ruff, and the size limits of files and functions
 	$(BIN)/ruff check $(CODE)

@@ -1,13 +1,13 @@
 """kimi-agent: the agent SDK and runtime for Kimi models. Every tool call lands.
 
-    from kimi_agent import Agent, tool
+from kimi_agent import Agent, tool
 
-    @tool
-    def get_weather(city: str) -> dict:
-        \"\"\"Current weather of a city.\"\"\"
-        return {"city": city, "celsius": 27}
+@tool
+def get_weather(city: str) -> dict:
+    \"\"\"Current weather of a city.\"\"\"
+    return {"city": city, "celsius": 27}
 
-    print(Agent(tools=[get_weather]).run_sync("What should I wear in Beijing?").output)
+print(Agent(tools=[get_weather]).run_sync("What should I wear in Beijing?").output)
 """
 
 from kimi_agent.agent import Agent, ResumeOptions, RunOptions

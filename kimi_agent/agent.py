@@ -122,15 +122,21 @@ class Agent:
         return await drive(await self._prepared(prompt, options))
 
     def run_sync(self, prompt: Prompt = None, **options: Unpack[RunOptions]) -> RunResult:
-        """As `run`, for code that is not async, also where an event loop is running. Ctrl-C cancels the model call and the tools."""
+        """As `run`, for code that is not async, also inside a running event loop. Ctrl-C cancels the model call and the tools."""
         return background_loop().run(lambda: self.run(prompt, **options))
 
     def stream(self, prompt: Prompt = None, **options: Unpack[RunOptions]) -> RunStream:
         """The same run, watched: see `RunStream` and `kimi_agent.events`. Arguments as for `run`."""
         return RunStream(lambda: self._prepared(prompt, options))
 
-    async def resume(self, source: RunResult | Journal, *, decisions: Mapping[str, bool | str] | None = None,
-                     results: Mapping[str, Any] | None = None, **options: Unpack[ResumeOptions]) -> RunResult:
+    async def resume(
+        self,
+        source: RunResult | Journal,
+        *,
+        decisions: Mapping[str, bool | str] | None = None,
+        results: Mapping[str, Any] | None = None,
+        **options: Unpack[ResumeOptions],
+    ) -> RunResult:
         """Takes up a run that waits, or that broke off.
 
         No finished call runs again. A call that was started and has no result runs again only if its tool is `idempotent`; else
@@ -163,8 +169,14 @@ class Agent:
             await run.record(run.made(CallFinished, result=result))
         return await drive(run)
 
-    def resume_sync(self, source: RunResult | Journal, *, decisions: Mapping[str, bool | str] | None = None,
-                    results: Mapping[str, Any] | None = None, **options: Unpack[ResumeOptions]) -> RunResult:
+    def resume_sync(
+        self,
+        source: RunResult | Journal,
+        *,
+        decisions: Mapping[str, bool | str] | None = None,
+        results: Mapping[str, Any] | None = None,
+        **options: Unpack[ResumeOptions],
+    ) -> RunResult:
         """As `resume`, for code that is not async."""
         return background_loop().run(lambda: self.resume(source, decisions=decisions, results=results, **options))
 
@@ -186,18 +198,21 @@ class Agent:
             raise UserError("there is nothing to answer: pass a prompt, or messages")
         return run
 
-    def _new_run(self, journal: Journal, conversation: Conversation, options: "RunOptions | ResumeOptions",
-                 parent_call_id: str | None) -> Run:
+    def _new_run(
+        self, journal: Journal, conversation: Conversation, options: "RunOptions | ResumeOptions", parent_call_id: str | None
+    ) -> Run:
         plan = Plan(
             model=self._model(),
-            instructions=tuple([self.instructions] if isinstance(self.instructions, str) or callable(self.instructions)
-                               else self.instructions),
+            instructions=tuple(
+                [self.instructions] if isinstance(self.instructions, str) or callable(self.instructions) else self.instructions
+            ),
             toolsets=getattr(self, "_toolsets"),  # noqa: B009
             prepare_tools=self.prepare_tools,
             settings=options.get("settings", _NO_SETTINGS).over(self.settings),
             limits=options.get("limits") or self.limits,
-            dispatch=DispatchRules(concurrency=self.tool_concurrency, timeout=self.tool_timeout,
-                                   max_result_chars=self.max_result_chars),
+            dispatch=DispatchRules(
+                concurrency=self.tool_concurrency, timeout=self.tool_timeout, max_result_chars=self.max_result_chars
+            ),
             hooks=tuple(self.hooks),
             approver=self.approver,
             deps=options.get("deps"),

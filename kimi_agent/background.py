@@ -57,6 +57,8 @@ class BackgroundLoop:
         asyncio.run_coroutine_threadsafe(self._wind_up(), self._loop).result(timeout=5)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=5)
+        if not self._thread.is_alive():
+            self._loop.close()
 
     async def _wind_up(self) -> None:
         others = asyncio.all_tasks() - {asyncio.current_task()}

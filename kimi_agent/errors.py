@@ -1,21 +1,21 @@
 """The exception tree, split by who is to blame. What the *model* should see is never an exception: it is a tool result.
 
-    KimiAgentError
-    ├── UserError                  the caller's mistake: the message says what to change
-    │   └── ToolDefinitionError    a function or schema that cannot become a tool
-    └── ProviderError              the endpoint's failure; `retryable`, `request_id`, `messages`
-        ├── ConnectionFailed       no connection, or it broke before the first byte of an answer
-        ├── ProviderTimeout        connect, first byte, idle stream or the whole call took too long
-        ├── StreamBroken           an answer began and did not end
-        ├── BadResponse            an answer that is not one
-        └── StatusError            an HTTP error status
-            ├── AuthenticationError    401, 403
-            ├── QuotaExceeded          money or quota is used up: trying again does not help
-            ├── RateLimited            429
-            ├── Overloaded             503, 529 and the like
-            └── ContextLengthExceeded  the request does not fit the model's context
+KimiAgentError
+├── UserError                  the caller's mistake: the message says what to change
+│   └── ToolDefinitionError    a function or schema that cannot become a tool
+└── ProviderError              the endpoint's failure; `retryable`, `request_id`, `messages`
+    ├── ConnectionFailed       no connection, or it broke before the first byte of an answer
+    ├── ProviderTimeout        connect, first byte, idle stream or the whole call took too long
+    ├── StreamBroken           an answer began and did not end
+    ├── BadResponse            an answer that is not one
+    └── StatusError            an HTTP error status
+        ├── AuthenticationError    401, 403
+        ├── QuotaExceeded          money or quota is used up: trying again does not help
+        ├── RateLimited            429
+        ├── Overloaded             503, 529 and the like
+        └── ContextLengthExceeded  the request does not fit the model's context
 
-    ModelRetry                     raised *by a tool*: its text goes to the model, which may call again
+ModelRetry                     raised *by a tool*: its text goes to the model, which may call again
 """
 
 from typing import TYPE_CHECKING
@@ -50,7 +50,7 @@ class ProviderError(KimiAgentError):
     def __init__(self, message: str, *, request_id: str | None = None) -> None:
         super().__init__(message)
         self.request_id = request_id
-        self.messages: tuple["Message", ...] = ()
+        self.messages: tuple[Message, ...] = ()
 
 
 class ConnectionFailed(ProviderError):
@@ -88,8 +88,9 @@ class StatusError(ProviderError):
         retry_after: seconds that the endpoint asked to wait, if it did.
     """
 
-    def __init__(self, message: str, *, status: int, code: str | None = None, retry_after: float | None = None,
-                 request_id: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, status: int, code: str | None = None, retry_after: float | None = None, request_id: str | None = None
+    ) -> None:
         super().__init__(message, request_id=request_id)
         self.status = status
         self.code = code
@@ -108,8 +109,9 @@ class QuotaExceeded(StatusError):
 class RateLimited(StatusError):
     """Too many requests; `retry_after` says how long to wait where the endpoint told."""
 
-    def __init__(self, message: str, *, status: int, code: str | None = None, retry_after: float | None = None,
-                 request_id: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, status: int, code: str | None = None, retry_after: float | None = None, request_id: str | None = None
+    ) -> None:
         super().__init__(message, status=status, code=code, retry_after=retry_after, request_id=request_id)
         self.retryable = True
 

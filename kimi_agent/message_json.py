@@ -177,8 +177,7 @@ def _to_openai(message: Message) -> Json:
         wire["reasoning_content"] = message.reasoning
     if message.tool_calls:
         wire["tool_calls"] = [
-            {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}}
-            for c in message.tool_calls
+            {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}} for c in message.tool_calls
         ]
     if message.images:
         wire["images"] = [_openai_part(i) for i in message.images]
@@ -204,8 +203,8 @@ def from_openai(messages: Iterable[Json]) -> tuple[Message, ...]:
     """Messages from OpenAI's dicts.
 
     The ids of calls are kept as `raw_id`; where they are unique and plain they stay, else the calls get ids of our own (Kimi's
-    endpoints repeat ids from turn to turn). A result belongs to the first call of its id that has none yet. Raises UserError that
-    names the message and what is wrong with it.
+    endpoints repeat ids from turn to turn). A result belongs to the first call of its id, in the latest turn that has one
+    without a result. Raises UserError that names the message and what is wrong with it.
     """
     reader = _Reader()
     return tuple(reader.read(i, m) for i, m in enumerate(messages))
@@ -246,7 +245,7 @@ class _Reader:
         if legacy := as_object(message.get("function_call")):
             calls = [*calls, {"function": legacy}]
         read = tuple(self._call(c) for c in calls)
-        self._open = [*self._open, *read]
+        self._open = [*read, *self._open]  # ids repeat: a result belongs to the latest turn that has one open
         reasoning = as_text(message.get("reasoning_content"))
         links = [as_object(x) or {} for x in as_list(message.get("images"))]
         images = [self._image(x) for x in links] + [p for p in parts if isinstance(p, Image)]

@@ -94,6 +94,4 @@ class RunEnded(_Record):
     stop_reason: str
 
 
-Record: TypeAlias = (
-    InputAdded | CallMade | CallDecided | CallStarted | CallPending | CallFinished | TurnEnded | RunEnded
-)
+Record: TypeAlias = InputAdded | CallMade | CallDecided | CallStarted | CallPending | CallFinished | TurnEnded | RunEnded

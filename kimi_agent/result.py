@@ -38,7 +38,7 @@ class RunResult:
 def result_of(conversation: Conversation, journal: Journal) -> RunResult:
     """The result of the conversation's last run."""
     messages = conversation.messages
-    new = messages[conversation.first_new:]
+    new = messages[conversation.first_new :]
     said = next((m for m in reversed(new) if isinstance(m, AssistantMessage)), None)
     return RunResult(
         output=said.text if said is not None else "",

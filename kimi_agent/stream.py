@@ -88,10 +88,14 @@ class RunStream:
             raise UserError("the run has not begun: put the message into the prompt")
         self._run.inject(content)
 
-    async def cancel(self, reason: str = "cancelled") -> RunResult:
-        """Ends the run with this stop reason: cancels the model call and the tools, and waits until they are gone."""
+    def request_cancel(self, reason: str = "cancelled") -> None:
+        """As `cancel`, without waiting: from any thread, or a signal handler."""
         if self._run is not None:
             self._run.cancel(reason)
+
+    async def cancel(self, reason: str = "cancelled") -> RunResult:
+        """Ends the run with this stop reason: cancels the model call and the tools, and waits until they are gone."""
+        self.request_cancel(reason)
         if self._task is None:
             raise UserError("the run has not begun")
         return await self._task
@@ -115,8 +119,8 @@ class RunStream:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._task is None:
             return
-        if not self._task.done() and self._run is not None:
-            self._run.cancel()
+        if not self._task.done():
+            self.request_cancel()
         try:
             self._result = await self._task
         except Exception:
@@ -146,10 +150,8 @@ async def _drive(run: Run, channel: _Channel) -> RunResult:
 async def drive(run: Run) -> RunResult:
     """The loop with its first and last event, and the result."""
     conversation = run.conversation
-    run.emit(RunBegin, conversation.messages[conversation.first_new:])
+    run.emit(RunBegin, conversation.messages[conversation.first_new :])
     await loop.run(run)
     result = result_of(conversation, run.journal)
     run.emit(RunEnd, result.stop_reason, result.output, result.usage)
     return result
-
-

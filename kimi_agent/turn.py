@@ -119,8 +119,15 @@ class Turn:
         self._fall_silent()
         calls = tuple(sorted(self._complete, key=lambda c: c.index))
         reason = self._finish_reason if self.finished else "interrupted"
-        return AssistantMessage(self.text.rstrip() if calls else self.text, calls, self.reasoning, tuple(self._cut),
-                                tuple(self._images), reason, self._model)
+        return AssistantMessage(
+            self.text.rstrip() if calls else self.text,
+            calls,
+            self.reasoning,
+            tuple(self._cut),
+            tuple(self._images),
+            reason,
+            self._model,
+        )
 
     def _say(self, text: str) -> None:
         if not self._text:
@@ -196,5 +203,3 @@ class Turn:
 def has_content(message: AssistantMessage) -> bool:
     """Whether the model said or did anything."""
     return bool(message.text or message.tool_calls or message.images or message.cut_calls)
-
-

@@ -59,8 +59,14 @@ async def test_openai_dicts_are_taken_as_a_conversation() -> None:
         {"role": "assistant", "content": "3"},
     ]  # fmt: skip
     result = await Agent(model).run("And one more?", messages=before)
-    assert [type(m).__name__ for m in result.messages] == ["UserMessage", "AssistantMessage", "ToolMessage", "AssistantMessage",
-                                                            "UserMessage", "AssistantMessage"]
+    assert [type(m).__name__ for m in result.messages] == [
+        "UserMessage",
+        "AssistantMessage",
+        "ToolMessage",
+        "AssistantMessage",
+        "UserMessage",
+        "AssistantMessage",
+    ]
 
 
 async def test_messages_and_dicts_are_not_mixed() -> None:
@@ -98,7 +104,9 @@ async def test_instructions_may_be_functions_asked_before_each_request() -> None
     model = ScriptedModel([call("add", a=1, b=1), "2"])
     await Agent(model, tools=[add], instructions=["Be brief.", about_user, lambda: ""]).run("x", deps="Ann")
     assert [r.messages[0].content for r in model.requests] == [  # type: ignore[union-attr]
-        "Be brief.\n\nThe user is Ann. Turn 0.", "Be brief.\n\nThe user is Ann. Turn 1."]
+        "Be brief.\n\nThe user is Ann. Turn 0.",
+        "Be brief.\n\nThe user is Ann. Turn 1.",
+    ]
 
 
 async def test_tools_can_be_chosen_for_each_turn() -> None:
@@ -294,5 +302,3 @@ def test_many_threads_may_run_sync_at_once() -> None:
 async def test_streamed_text_is_what_run_returns() -> None:
     text = "".join([e.text async for e in Agent(ScriptedModel(["  Hello there"])).stream("x") if isinstance(e, TextDelta)])
     assert text == "Hello there"
-
-

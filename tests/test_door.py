@@ -9,8 +9,10 @@ import pytest
 
 import kimi_agent
 
-SLOW = ("aiohttp", "griffe", "jsonschema", "openai", "anthropic", "httpx", "httpx2", "mcp", "torch", "ray", "rich", "typer", "xllamacpp",
-        "pydantic.type_adapter")  # fmt: skip
+SLOW = (
+    "aiohttp", "griffe", "jsonschema", "openai", "anthropic", "httpx", "httpx2", "mcp", "torch", "ray", "rich", "typer",
+    "xllamacpp", "pydantic.type_adapter",
+)  # fmt: skip
 
 
 def imported_names() -> set[str]:

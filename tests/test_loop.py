@@ -232,8 +232,10 @@ async def test_forced_tool_choice_holds_for_the_first_turn_only() -> None:
 
 async def test_usage_and_money_are_added_up() -> None:
     used = Usage(requests=1, input_tokens=1000, cached_tokens=400, output_tokens=100, reasoning_tokens=30)
-    model = ScriptedModel([Reply(calls=[call("add", a=1, b=1)], usage=used), Reply(text="2", usage=used)],
-                          profile=Profile(price=Price(input=0.6, cached=0.15, output=2.5)))
+    model = ScriptedModel(
+        [Reply(calls=[call("add", a=1, b=1)], usage=used), Reply(text="2", usage=used)],
+        profile=Profile(price=Price(input=0.6, cached=0.15, output=2.5)),
+    )
     usage = (await Agent(model, tools=[add]).run("go")).usage
     assert (usage.requests, usage.input_tokens, usage.cached_tokens, usage.output_tokens) == (2, 2000, 800, 200)
     assert usage.cost_usd == pytest.approx(2 * (600 * 0.6 + 400 * 0.15 + 100 * 2.5) / 1e6)
@@ -254,8 +256,13 @@ async def test_a_message_injected_by_a_tool_is_heard_before_the_next_turn() -> N
     model = ScriptedModel([call("note"), "It is 12."])
     result = await Agent(model, tools=[note]).run("go")
     assert model.requests[1].messages[-1] == UserMessage("Also mention the time.")
-    assert [type(m).__name__ for m in result.messages] == ["UserMessage", "AssistantMessage", "ToolMessage", "UserMessage",
-                                                            "AssistantMessage"]
+    assert [type(m).__name__ for m in result.messages] == [
+        "UserMessage",
+        "AssistantMessage",
+        "ToolMessage",
+        "UserMessage",
+        "AssistantMessage",
+    ]
 
 
 async def test_a_message_injected_while_the_last_turn_streams_gets_a_turn_of_its_own() -> None:

@@ -40,9 +40,7 @@ async def parts_in(answer: Answer, clock: Clock) -> AsyncGenerator[list[WirePart
                 yield parts
 
 
-async def _streamed(
-    codec: OpenAIChatCodec, piece: bytes | None, answer: Answer, clock: Clock
-) -> AsyncGenerator[list[WirePart]]:
+async def _streamed(codec: OpenAIChatCodec, piece: bytes | None, answer: Answer, clock: Clock) -> AsyncGenerator[list[WirePart]]:
     decoder, started, done = SSEDecoder(), False, False
     try:
         while not done:
@@ -117,6 +115,9 @@ async def _piece(answer: Answer, clock: Clock, *, started: bool) -> bytes | None
     step = anext(answer.body, None)
     try:
         return await (clock.idle(step) if started else clock.first(step))
+    except ProviderTimeout as error:
+        error.request_id = request_id_of(answer.headers)
+        raise
     except ConnectionFailed as error:
         if started:
             raise StreamBroken(str(error), request_id=request_id_of(answer.headers)) from None

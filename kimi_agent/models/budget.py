@@ -78,9 +78,7 @@ class TokenEstimates:
         return known[1]
 
 
-def completion_budget(
-    request: ModelRequest, profile: Profile, window: int | None, estimates: TokenEstimates
-) -> Budget | None:
+def completion_budget(request: ModelRequest, profile: Profile, window: int | None, estimates: TokenEstimates) -> Budget | None:
     """How many tokens to ask for; None where neither the window nor any bound is known, which leaves it to the endpoint.
 
     Where the estimate leaves less than `FLOOR`, `FLOOR` is asked for all the same: the estimate is high, so there may be room;

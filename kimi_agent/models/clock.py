@@ -46,4 +46,5 @@ class Clock:
             async with asyncio.timeout_at(None if until == inf else until):
                 return await step
         except TimeoutError:
-            raise ProviderTimeout(f"time-out ({phase}): nothing within {bound:g} s", phase=phase) from None
+            what = "the call was not over" if phase == "total" else "nothing came"
+            raise ProviderTimeout(f"time-out ({phase}): {what} within {bound:g} s", phase=phase) from None

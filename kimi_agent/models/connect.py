@@ -80,12 +80,10 @@ def _register_credentials(url: str | None) -> None:
 
 
 def _proxy_from_environment(url: str) -> str | None:
-    import urllib.request  # slow to import
-
     parts = urlsplit(url)
     host = parts.hostname or ""
-    if host in ("localhost", "::1") or host.startswith("127.") or urllib.request.proxy_bypass(host):
+    if host in ("localhost", "::1") or host.startswith("127."):
         return None
-    return urllib.request.getproxies().get(parts.scheme)
+    import urllib.request  # slow to import
 
-
+    return None if urllib.request.proxy_bypass(host) else urllib.request.getproxies().get(parts.scheme)

@@ -56,11 +56,21 @@ class EmbeddedModel:
     def __repr__(self) -> str:
         return f"EmbeddedModel({self._tier!r})"
 
+    def show_progress(self, progress: Progress) -> None:
+        """Who is told while the model's file is fetched."""
+        self._progress = progress
+
     async def stream(self, request: ModelRequest) -> AsyncGenerator[WirePart]:
         """Raises UserError where the engine or its model cannot be had or the request is not one for it, ContextLengthExceeded,
         and ProviderError for what goes wrong inside the engine."""
-        body = request_body(request, model=self.name, profile=self.profile, encoder=self._encoder,
-                            max_tokens=request.settings.max_tokens, moonshot=False)
+        body = request_body(
+            request,
+            model=self.name,
+            profile=self.profile,
+            encoder=self._encoder,
+            max_tokens=request.settings.max_tokens,
+            moonshot=False,
+        )
         codec = OpenAIChatCodec()
         cancelled = threading.Event()
         chunks = _in_thread(lambda: self._open().chat(json.loads(body), cancelled))

@@ -4,11 +4,10 @@ import asyncio
 import json
 import random
 import ssl
-import weakref
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kimi_agent.errors import (
     AuthenticationError,
@@ -18,7 +17,7 @@ from kimi_agent.errors import (
     UserError,
 )
 from kimi_agent.models.answer import error_in, parts_in, read_whole
-from kimi_agent.models.base import ModelRequest, Profile
+from kimi_agent.models.base import Model, ModelRequest, Profile
 from kimi_agent.models.budget import TokenEstimates, completion_budget
 from kimi_agent.models.clock import Clock
 from kimi_agent.models.connect import Client, brings_key, transport_for
@@ -29,11 +28,12 @@ from kimi_agent.redact import get_logger, redact, register_secret
 from kimi_agent.settings import Timeouts
 from kimi_agent.wire.open_json import Json
 from kimi_agent.wire.openai_encode import Encoder
-from kimi_agent.wire.parts import UsagePart, WirePart
+from kimi_agent.wire.parts import ResponseInfo, UsagePart, WirePart
 
 _log = get_logger(__name__)
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 8.0  # seconds between tries, doubled each time, with jitter
 _LONGEST_ASKED_WAIT = 60.0  # a Retry-After above it is not waited for: the error tells it instead
+_SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "api-key", "x-api-key", "cookie"})
 _WINDOW_PATIENCE = 5.0  # seconds for `GET /models`, which is a help and no more
 
 
@@ -43,7 +43,7 @@ class ChatEndpoint:
     Args:
         model: the model's name, as the endpoint knows it.
         base_url: what stands before `/chat/completions`, such as `https://api.moonshot.ai/v1`; needless with an `AsyncOpenAI`.
-        api_key: sent as a bearer token; `None` sends none.
+        api_key: sent as a bearer token; `None` and "" send none.
         headers: sent with each request.
         proxy: URL of an HTTP proxy, credentials in it if need be; `None` takes the environment's (`HTTPS_PROXY`, `NO_PROXY` …),
             `""` none. Never used for this machine's own addresses unless it is given here.
@@ -73,22 +73,23 @@ class ChatEndpoint:
         max_retries: int = 2,
         client: Client | None = None,
     ) -> None:
+        api_key = api_key.strip() if api_key else None  # keys read from files end in a line break
         register_secret(api_key)
         self._base_url, self._transport = transport_for(base_url, proxy, verify, client)
         self._model = model
         self._moonshot = is_moonshot(self._base_url)
         self._profile = profile or profile_for(model, self._base_url)
         self._own_profile = profile is not None
-        self._headers = {"content-type": "application/json", **(headers or {})}
+        self._headers = {"content-type": "application/json", **_lowered(headers or {})}
         if api_key is not None and not brings_key(client):
             self._headers["authorization"] = f"Bearer {api_key}"
         self._timeouts = timeouts or Timeouts()
         self._max_retries = max_retries
         self._encoder = Encoder(self._profile)
         self._estimates = TokenEstimates()
-        self._windows: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[int | None]] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._told_window: int | None = None
+        self._window_asked = False
+        self._asking: dict[asyncio.AbstractEventLoop, asyncio.Task[None]] = {}
 
     def __repr__(self) -> str:
         return f"ChatEndpoint({self._model!r}, base_url={self.base_url!r})"
@@ -113,7 +114,7 @@ class ChatEndpoint:
         settings = request.settings
         clock = Clock(settings.timeouts or self._timeouts)
         body = await clock.first(self._body(request))
-        headers = {**self._headers, "accept": "text/event-stream, application/json", **settings.extra_headers}
+        headers = {**self._headers, "accept": "text/event-stream, application/json", **_lowered(settings.extra_headers)}
         tries = 0
         while True:
             begun = False
@@ -121,7 +122,7 @@ class ChatEndpoint:
                 async with aclosing(self._attempt(body, headers, clock)) as batches:
                     async for parts in batches:
                         for part in parts:
-                            begun = True
+                            begun = begun or type(part) is not ResponseInfo  # names alone are no answer yet
                             yield self._priced(part) if type(part) is UsagePart else part
                 return
             except ProviderError as error:
@@ -160,9 +161,7 @@ class ChatEndpoint:
     async def _attempt(self, body: bytes, headers: Mapping[str, str], clock: Clock) -> AsyncGenerator[list[WirePart]]:
         """One request: its parts, as many at a time as came in one piece."""
         clock.start_attempt()
-        sending = self._transport.send(
-            "POST", "/chat/completions", headers=headers, body=body, connect=clock.timeouts.connect
-        )
+        sending = self._transport.send("POST", "/chat/completions", headers=headers, body=body, connect=clock.timeouts.connect)
         answer = await clock.first(sending.__aenter__())
         try:
             if answer.status >= 300:
@@ -208,24 +207,35 @@ class ChatEndpoint:
 
     async def _window(self) -> int | None:
         """Tokens of the context: what the profile says; at self-hosted engines and vendors also what `GET /models` says, since
-        they may be started with less than the model can do. Asked once in a loop; goes without if that fails."""
+        they may be started with less than the model can do. Asked once; goes without if that fails."""
         known = self._profile.context_window
         if self._own_profile or (known is not None and self._moonshot):
             return known
-        loop = asyncio.get_running_loop()
-        if (task := self._windows.get(loop)) is None:
-            task = self._windows[loop] = loop.create_task(self._ask_window())
-        told = await asyncio.shield(task)
+        if not self._window_asked:
+            loop = asyncio.get_running_loop()
+            if (task := self._asking.get(loop)) is None:
+                task = self._asking[loop] = loop.create_task(self._ask_window())
+                task.add_done_callback(lambda _: self._asking.pop(loop, None))
+            await asyncio.shield(task)  # a run that is cancelled meanwhile does not spoil it for the others
+        told = self._told_window
         return min(known, told) if known is not None and told is not None else told or known
 
-    async def _ask_window(self) -> int | None:
+    async def _ask_window(self) -> None:
         try:
             patience = min(_WINDOW_PATIENCE, self._timeouts.connect or _WINDOW_PATIENCE)
             clock = Clock(Timeouts(connect=patience, total=_WINDOW_PATIENCE))
-            return window_in(await self._get("/models", clock), self._model)
+            self._told_window = window_in(await self._get("/models", clock), self._model)
         except (ProviderError, UserError) as error:
             _log.debug("GET /models of %s: %s", self.base_url, error)
-            return None
+        self._window_asked = True
+
+
+def _lowered(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers by lower-case names, so that each is sent once; what is a secret among them is kept out of logs."""
+    for name, value in headers.items():
+        if name.lower() in _SECRET_HEADERS:
+            register_secret(value.rpartition(" ")[2])
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def _wait(error: ProviderError, tries: int) -> float | None:
@@ -235,3 +245,7 @@ def _wait(error: ProviderError, tries: int) -> float | None:
         return None
     own = min(_LONGEST_WAIT, _FIRST_WAIT * 2**tries) * random.uniform(0.5, 1.0)
     return own if asked is None else asked + random.uniform(0, 0.1)
+
+
+if TYPE_CHECKING:
+    _model: type[Model] = ChatEndpoint

@@ -19,8 +19,7 @@ _FIXED = frozenset({"temperature", "top_p", "presence_penalty", "frequency_penal
 # [guide] ids must be functions.{name}:{index} for the whole K2 line, wherever it is hosted; the hosted API rewrites foreign ids
 # itself, open engines do not ([K2VV] "rename historical ids").
 _K2 = Profile(call_ids="kimi", image_input=False, echo_reasoning=True)
-# litellm#12547: early K2 had no `required` at all.
-_K2_0711 = replace(_K2, context_window=128 * K, forced_tool_choice=False)
+_K2_0711 = replace(_K2, context_window=128 * K)
 _K2_0905 = replace(_K2, context_window=256 * K)
 # Always thinks; tool_choice other than auto or none: 400 "incompatible with thinking enabled".
 _K2_THINKING = replace(_K2, context_window=256 * K, thinks_by_default=True, forced_tool_choice=False)
@@ -35,7 +34,7 @@ _K25 = replace(
 _K27_CODE = replace(_K25, thinking=None)
 # Another format behind the API (XTML): no ids in its prompt; always thinks; `required` is taken, a tool's name is not.
 _K3 = Profile(context_window=K * K, call_ids="own", fixed_sampling=_FIXED, thinks_by_default=True)
-_MOONSHOT_V1 = Profile(call_ids="own", image_input=False, forced_tool_choice=False)
+_MOONSHOT_V1 = Profile(call_ids="own", image_input=False)
 
 UNKNOWN = Profile()
 
@@ -50,8 +49,10 @@ _FAMILIES: tuple[tuple[str, Profile, Price | None], ...] = (
     (r"kimi-k2[.p-]7", _K27_CODE, None),
     (r"kimi-k2[.p-]6", _K25, _PRICE_K26),
     (r"kimi-k2[.p-]5", _K25, None),
+    (r"kimi-k2-thinking-turbo", _K2_THINKING, None),  # turbo costs more; how much is not known here
     (r"kimi-k2-thinking", _K2_THINKING, _PRICE_K2),
-    (r"kimi-k2.*(0905|turbo)", _K2_0905, _PRICE_K2),
+    (r"kimi-k2.*turbo", _K2_0905, None),
+    (r"kimi-k2.*0905", _K2_0905, _PRICE_K2),
     (r"kimi-k2", _K2_0711, _PRICE_K2),  # a bare name may be the first K2: the smaller window is the safe one
     (r"kimi-for-coding", _K25, None),  # Kimi Code's endpoint, the newest K2 behind one name
     (r"moonshot-v1-8k.*vision", replace(_MOONSHOT_V1, context_window=8 * K, image_input=True), None),

@@ -75,8 +75,7 @@ def _thinking(settings: ModelSettings, profile: Profile, model: str) -> dict[str
         return {}
     always = "always thinks" if profile.thinks_by_default else "has no switch for thinking that is known here"
     raise UserError(
-        f"thinking={wanted} cannot be had: {model} {always}; leave the setting out, or send the endpoint's own switch in "
-        "extra_body"
+        f"thinking={wanted} cannot be had: {model} {always}; leave the setting out, or send the endpoint's own switch in extra_body"
     )
 
 

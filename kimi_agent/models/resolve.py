@@ -48,7 +48,7 @@ def resolve_model(spec: "str | Model | None" = None) -> Model:
     api_key = os.environ.get(choice.key_variable) if choice.key_variable else None
     if api_key is None and is_moonshot(choice.base_url):
         raise UserError(
-            f"no key for {choice.base_url}: set MOONSHOT_API_KEY or KIMI_API_KEY, or use the model \"embedded\", which needs none"
+            f'no key for {choice.base_url}: set MOONSHOT_API_KEY or KIMI_API_KEY, or use the model "embedded", which needs none'
         )
     if choice.model is None:
         from kimi_agent.models.served import ServedModel
@@ -88,8 +88,8 @@ def _choose(spec: str | None) -> _Choice:
         return _Choice(_with_v1(url), model or None, _first_set("KIMI_ENDPOINT_API_KEY"), f"{kind}: names the address")
     if not spec or "://" in spec:
         raise UserError(
-            f"cannot read the model {redact(spec)!r}: write a name such as \"kimi-k2.6\", \"openai:URL#model\", \"sglang:URL\", "
-            "\"vllm:URL\", \"local\" or \"embedded\""
+            f'cannot read the model {redact(spec)!r}: write a name such as "kimi-k2.6", "openai:URL#model", "sglang:URL", '
+            '"vllm:URL", "local" or "embedded"'
         )
     return _named(spec, f"{spec!r} is a model's name")
 

@@ -1,9 +1,9 @@
 """A model that says what it is told to: for tests, ours and yours, and for demonstrations without an endpoint.
 
-    model = ScriptedModel([call("get_weather", city="Beijing"), "Sunny, 27 °C."])
-    result = await Agent(model, tools=[get_weather]).run("Weather in Beijing?")
-    model.assert_complete()
-    assert model.requests[1].messages[-1].text == "27 °C"
+model = ScriptedModel([call("get_weather", city="Beijing"), "Sunny, 27 °C."])
+result = await Agent(model, tools=[get_weather]).run("Weather in Beijing?")
+model.assert_complete()
+assert model.requests[1].messages[-1].text == "27 °C"
 """
 
 import asyncio
@@ -44,6 +44,9 @@ def call(tool_name: str, /, **arguments: Any) -> ScriptedCall:
     return ScriptedCall(tool_name, json.dumps(arguments, ensure_ascii=False))
 
 
+_USAGE = Usage(requests=1, input_tokens=10, output_tokens=5)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """One turn in full.
@@ -64,7 +67,7 @@ class Reply:
     reasoning: str | None = None
     images: Sequence[Image] = ()
     finish_reason: str | None = None
-    usage: Usage = Usage(requests=1, input_tokens=10, output_tokens=5)
+    usage: Usage = _USAGE
     breaks: bool = False
     delay: float = 0.0
 
@@ -96,15 +99,16 @@ class ScriptedModel:
 
     def assert_complete(self) -> None:
         """Raises AssertionError if steps are left that nobody asked for."""
-        left = self._script[len(self.requests):]
+        left = self._script[len(self.requests) :]
         assert not left, f"{len(left)} steps of the script were not used: {left}"
 
 
 class FunctionModel:
     """Answers each request with what a function of the request says: a step as in `ScriptedModel`'s script."""
 
-    def __init__(self, function: "Callable[[ModelRequest], ScriptStep]", *, name: str = "function",
-                 profile: Profile | None = None) -> None:
+    def __init__(
+        self, function: "Callable[[ModelRequest], ScriptStep]", *, name: str = "function", profile: Profile | None = None
+    ) -> None:
         self.name = name
         self.profile = profile or Profile()
         self._function = function

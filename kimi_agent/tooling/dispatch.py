@@ -5,6 +5,7 @@ them, wait for the end of the turn. A `sequential` tool is a barrier: it waits f
 """
 
 import asyncio
+import inspect
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from kimi_agent.errors import ModelRetry
 from kimi_agent.events import ApprovalRequested, Event, ToolBegin, ToolEnd
 from kimi_agent.messages import ToolCall, ToolMessage
 from kimi_agent.records import CallDecided, CallFinished, CallPending, CallStarted, Record
+from kimi_agent.redact import get_logger
 from kimi_agent.tooling.approval import Approve, Approver, Decline, declined
 from kimi_agent.tooling.context import RunContext
 from kimi_agent.tooling.execute import Refused, check, find, parse, run_tool
@@ -23,6 +25,7 @@ from kimi_agent.tooling.result import Pending, ToolResult, capped
 from kimi_agent.tooling.tool import Tool
 
 AnyTool = Tool[..., Any]
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +75,9 @@ class Ledger(Protocol):
 class Dispatcher:
     """Runs the calls of one turn; use as a context manager, so that no task outlives it."""
 
-    def __init__(self, ledger: Ledger, tools: Mapping[str, AnyTool], rules: DispatchRules, hooks: Sequence[Hooks],
-                 approver: Approver) -> None:
+    def __init__(
+        self, ledger: Ledger, tools: Mapping[str, AnyTool], rules: DispatchRules, hooks: Sequence[Hooks], approver: Approver
+    ) -> None:
         self._ledger, self._tools, self._rules, self._hooks, self._approver = ledger, tools, rules, hooks, approver
         self._group = asyncio.TaskGroup()
         self._tasks: list[asyncio.Task[ToolMessage | Pending]] = []
@@ -157,8 +161,7 @@ class Dispatcher:
 
     async def _approved(self, tool: AnyTool, context: RunContext[Any], call: ToolCall, arguments: dict[str, Any]) -> None:
         """Returns if the call may run; raises Refused or _Waits. A decision that the journal holds is not asked for again."""
-        needed = tool.rules.needs_approval
-        if not (needed(context, arguments) if callable(needed) else needed):
+        if not await _needs_approval(tool, context, arguments):
             return
         known = self._ledger.decisions.get(call.id)
         if known is None:
@@ -171,11 +174,15 @@ class Dispatcher:
         if not known.approved:
             raise Refused(declined(known.reason))
 
-    async def _run(self, tool: AnyTool, context: RunContext[Any], call: ToolCall, arguments: dict[str, Any]) -> ToolResult | Pending:
+    async def _run(
+        self, tool: AnyTool, context: RunContext[Any], call: ToolCall, arguments: dict[str, Any]
+    ) -> ToolResult | Pending:
         """The tool itself, with a place among those that run, and its budget of ModelRetry."""
         used = self._ledger.retries.get(tool.name, 0)
         if used > tool.rules.retries:
-            raise Refused(f"{tool.name} is closed for the rest of this run: it asked {used} times in a row to be called differently.")
+            raise Refused(
+                f"{tool.name} is closed for the rest of this run: it asked {used} times in a row to be called differently."
+            )
         timeout = self._rules.timeout if tool.rules.timeout is None else tool.rules.timeout
         async with self._ledger.slots:
             await self._ledger.record(self._ledger.made(CallStarted, call_id=call.id))
@@ -196,6 +203,19 @@ class Dispatcher:
         for hook in self._hooks:
             message = await hook.after_tool(self._ledger.context(call.id, call.name), call, message)
         return message
+
+
+async def _needs_approval(tool: AnyTool, context: RunContext[Any], arguments: dict[str, Any]) -> bool:
+    """What the tool's rule says; a rule that fails is on the safe side."""
+    needed = tool.rules.needs_approval
+    if not callable(needed):
+        return needed
+    try:
+        said = needed(context, arguments)
+        return bool(await said if inspect.isawaitable(said) else said)
+    except Exception:
+        log.exception("needs_approval of %s failed: the call must be approved", tool.name)
+        return True
 
 
 class _Waits(Exception):

@@ -4,18 +4,18 @@ import asyncio
 import difflib
 import inspect
 import json
-import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from kimi_agent.errors import ModelRetry
+from kimi_agent.redact import get_logger
 from kimi_agent.tooling.context import RunContext
 from kimi_agent.tooling.result import Pending, ToolResult, to_content
 from kimi_agent.tooling.signature import InvalidArguments
 from kimi_agent.tooling.tool import Tool
 from kimi_agent.tooling.workers import shared_pool
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 class Refused(Exception):
@@ -33,14 +33,21 @@ def find(tools: Mapping[str, Tool[..., Any]], name: str) -> Tool[..., Any]:
 
 
 def parse(arguments: str) -> dict[str, Any]:
-    """Raises Refused unless the text is one JSON object. Control characters in strings are let through, as models write them."""
+    """Raises Refused unless the text is one JSON object. Control characters in strings are let through, as models write them; some
+    engines write `null` for no arguments."""
     try:
-        value = json.loads(arguments, strict=False)
+        value = json.loads(arguments, strict=False, parse_constant=_no_number)
     except (ValueError, RecursionError) as e:
         raise Refused(f"The arguments are not valid JSON ({e}). Make the call again, with one JSON object.") from None
+    if value is None:
+        return {}
     if not isinstance(value, dict):
         raise Refused(f"The arguments must be one JSON object, not {type(value).__name__}. Make the call again.")
     return value  # pyright: ignore[reportUnknownVariableType]
+
+
+def _no_number(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
 
 
 def check(tool: Tool[..., Any], arguments: dict[str, Any]) -> dict[str, Any]:
@@ -53,8 +60,9 @@ def check(tool: Tool[..., Any], arguments: dict[str, Any]) -> dict[str, Any]:
         raise Refused(f"Invalid arguments for {tool.name}:\n{e}\nParameters: {schema}\nMake the call again.") from None
 
 
-async def run_tool(tool: Tool[..., Any], context: RunContext[Any], arguments: Mapping[str, Any],
-                   timeout: float | None) -> ToolResult | Pending:
+async def run_tool(
+    tool: Tool[..., Any], context: RunContext[Any], arguments: Mapping[str, Any], timeout: float | None
+) -> ToolResult | Pending:
     """Runs the function within the time-out, in seconds; what it raises becomes a result, but ModelRetry, which is raised."""
     clock = asyncio.timeout(timeout)
     try:

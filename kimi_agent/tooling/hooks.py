@@ -19,8 +19,7 @@ class Hooks:
     async def after_model(self, context: RunContext[Any], message: AssistantMessage) -> None:
         """The model's turn has ended; its calls may be running."""
 
-    async def before_tool(self, context: RunContext[Any], call: ToolCall,
-                          arguments: dict[str, Any]) -> dict[str, Any] | ToolResult:
+    async def before_tool(self, context: RunContext[Any], call: ToolCall, arguments: dict[str, Any]) -> dict[str, Any] | ToolResult:
         """The arguments as the tool should get them, or a result: then the tool does not run."""
         return arguments
 

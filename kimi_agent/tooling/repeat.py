@@ -12,7 +12,8 @@ from kimi_agent.messages import ToolCall
 _REMINDERS = {
     3: "\n\n[This is call number 3 in a row with the same arguments. The result will not change; use it.]",
     5: "\n\n[You have called {name} 5 times in a row with the same arguments: {arguments}. Do something else.]",
-    8: "\n\n[You have called {name} 8 times in a row with the same arguments. Stop calling tools; say what you know and what you lack.]",
+    8: "\n\n[You have called {name} 8 times in a row with the same arguments. Stop calling tools; say what you know and what you "
+    "lack.]",
 }
 
 

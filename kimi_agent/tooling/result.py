@@ -50,7 +50,7 @@ def to_content(value: Any) -> Content:
     if value is None:
         return "done"
     if isinstance(value, bytes | bytearray | memoryview):
-        return File(bytes(value))
+        return File(bytes(value))  # pyright: ignore[reportUnknownArgumentType]
     if _mixed(value):
         return [v if isinstance(v, Text | Image | File) else _text(v) for v in value]
     return _text(value)
@@ -63,10 +63,10 @@ def _mixed(value: Any) -> TypeGuard[list[Any] | tuple[Any, ...]]:
 def _text(value: Any) -> str:
     if isinstance(value, str):
         return str.__str__(value)  # an Enum that is a str too: its value, not its name
-    from pydantic_core import to_jsonable_python
+    from pydantic_core import from_json, to_json
 
     try:
-        plain = to_jsonable_python(value, fallback=str, inf_nan_mode="strings", bytes_mode="base64")
+        plain = from_json(to_json(value, fallback=str, inf_nan_mode="strings", bytes_mode="base64"))
         return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
     except (ValueError, TypeError, RecursionError):
         return str(value)

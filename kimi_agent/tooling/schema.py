@@ -14,19 +14,22 @@ def given_schema(parameters: Mapping[str, Any] | type, signature: Signature, nam
     its only parameter gets the whole: the model's instance, or the dict. Raises ToolDefinitionError.
     """
     if not isinstance(parameters, Mapping):
-        try:
-            adapter, schema = adapter_for(parameters)
-        except ToolDefinitionError as e:
-            raise ToolDefinitionError(f"{name}: parameters: {e}") from e
-        _must_be_object(schema, name)
-        properties = _fields(parameters) or schema["properties"]
-        whole = _takes_whole(signature, properties, parameters, name)
-        return schema, lambda a: _spread(validated(adapter, a), whole)
-    schema = {"type": "object", "properties": {}, **parameters}
+        return _given_type(parameters, signature, name)
+    schema: dict[str, Any] = {"type": "object", "properties": {}, **parameters}
     _must_be_object(schema, name)
     check = _checker(schema, name)
     whole = _takes_whole(signature, schema["properties"], parameters, name)
     return schema, lambda a: _spread(check(a), whole)
+
+
+def _given_type(kind: type, signature: Signature, name: str) -> tuple[dict[str, Any], Validate]:
+    try:
+        adapter, schema = adapter_for(kind)
+    except ToolDefinitionError as e:
+        raise ToolDefinitionError(f"{name}: parameters: {e}") from e
+    _must_be_object(schema, name)
+    whole = _takes_whole(signature, _fields(kind) or schema["properties"], kind, name)
+    return schema, lambda a: _spread(validated(adapter, a), whole)
 
 
 def _must_be_object(schema: dict[str, Any], name: str) -> None:
@@ -45,19 +48,29 @@ def _takes_whole(signature: Signature, properties: Mapping[str, Any], given: obj
         return only.name
     open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in own.values())
     unknown = [] if open_ended else sorted(set(properties) - set(own))
-    unfilled = sorted(n for n, p in own.items() if n not in properties and p.default is p.empty
-                      and p.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD))
+    unfilled = sorted(
+        n
+        for n, p in own.items()
+        if n not in properties
+        and p.default is p.empty
+        and p.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    )
     if not (unknown or unfilled):
         return None
     if only:
         return only.name
-    problem = f"the schema has {', '.join(unknown)}, which the function does not take" if unknown else (
-        f"the function needs {', '.join(unfilled)}, which the schema does not have")
-    raise ToolDefinitionError(f"{name}: {problem}. Give the function the schema's properties as parameters, or **kwargs, or one "
-                              "parameter for the whole object")
+    problem = (
+        f"the schema has {', '.join(unknown)}, which the function does not take"
+        if unknown
+        else (f"the function needs {', '.join(unfilled)}, which the schema does not have")
+    )
+    raise ToolDefinitionError(
+        f"{name}: {problem}. Give the function the schema's properties as parameters, or **kwargs, or one "
+        "parameter for the whole object"
+    )
 
 
-def _fields(kind: type) -> Mapping[str, Any]:
+def _fields(kind: Any) -> Mapping[str, Any]:
     """The attributes of a model or dataclass, whatever they are called in JSON; empty for other types."""
     found: Any = getattr(kind, "model_fields", None) or getattr(kind, "__dataclass_fields__", None)
     return found or {}
@@ -70,7 +83,7 @@ def _spread(value: Any, whole: str | None) -> dict[str, Any]:
         return value  # pyright: ignore[reportUnknownVariableType]
     if dataclasses.is_dataclass(value):
         return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-    return {k: getattr(value, k) for k in type(value).model_fields} | (value.model_extra or {})
+    return {k: getattr(value, k) for k in _fields(value.__class__)} | (value.model_extra or {})
 
 
 def _checker(schema: dict[str, Any], name: str) -> Validate:

@@ -78,8 +78,9 @@ def read_signature(function: Callable[..., Any]) -> Signature:
     namespace = _namespace(function)
     hints = {p.name: _hint(p, namespace, function) for p in parameters if p.annotation is not inspect.Parameter.empty}
     context = next((p.name for p in parameters if _is_context(hints.get(p.name))), None)
-    given: Any = function.keywords if isinstance(function, partial) else ()  # not for the model to know, or to change
-    return Signature(function, tuple(p for p in parameters if p.name != context and p.name not in given), context, hints)
+    whole: Any = function
+    bound = whole.keywords if isinstance(function, partial) else ()  # not for the model to know, or to change
+    return Signature(whole, tuple(p for p in parameters if p.name != context and p.name not in bound), context, hints)
 
 
 def _hint(parameter: inspect.Parameter, namespace: dict[str, Any], function: Callable[..., Any]) -> Any:
@@ -93,7 +94,8 @@ def _hint(parameter: inspect.Parameter, namespace: dict[str, Any], function: Cal
         raise ToolDefinitionError(
             f"{_name(function)}: the annotation of {parameter.name!r}, {parameter.annotation!r}, cannot be resolved ({e}). Import "
             "or define it at module level, not under TYPE_CHECKING or in a function, or leave out "
-            "`from __future__ import annotations` there") from e
+            "`from __future__ import annotations` there"
+        ) from e
 
 
 def _namespace(function: Any) -> dict[str, Any]:
@@ -105,7 +107,7 @@ def _namespace(function: Any) -> dict[str, Any]:
             function = function.__wrapped__
         else:
             break
-    for holder in (function, getattr(type(function), "__call__", None)):  # noqa: B004
+    for holder in (function, getattr(function.__class__, "__call__", None)):  # noqa: B004
         if (found := getattr(holder, "__globals__", None)) is not None:
             return found
     return vars(sys.modules.get(getattr(function, "__module__", None) or "", types))
@@ -144,8 +146,10 @@ class Arguments:
         try:
             self._adapter, self.schema = adapter_for(_shape(name, fields, more))
         except ToolDefinitionError as e:
-            raise ToolDefinitionError(f"{_name(signature.function)} cannot become a tool: {_culprit(fields) or e}. Give it a type "
-                                      "that JSON can carry, or pass `parameters=`") from e
+            raise ToolDefinitionError(
+                f"{_name(signature.function)} cannot become a tool: {_culprit(fields) or e}. Give it a type "
+                "that JSON can carry, or pass `parameters=`"
+            ) from e
 
     def validate(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """The arguments as the function wants them. Raises InvalidArguments."""
@@ -158,7 +162,7 @@ def _shape(name: str, fields: dict[str, Any], more: Any = None) -> Any:
 
     make: Any = TypedDict
     shape = make(name, fields, **({} if more in (None, Any) else {"extra_items": more}))
-    shape.__pydantic_config__ = ConfigDict(extra="forbid" if more is None else "allow")
+    shape.__pydantic_config__ = ConfigDict(extra="forbid" if more is None else "allow", coerce_numbers_to_str=True)
     return shape
 
 
@@ -267,14 +271,15 @@ def adapter_for(kind: Any) -> tuple[Any, dict[str, Any]]:
 
 
 def validated(adapter: Any, arguments: Any) -> Any:
-    """What the adapter makes of the arguments, as JSON: strict models too take dates and enums as text.
+    """What the adapter makes of the arguments, as JSON: strict models too take dates and enums as text. Half a surrogate pair,
+    which models write where an emoji is cut, becomes "?".
 
     Raises InvalidArguments with one line a problem.
     """
     from pydantic import ValidationError
 
     try:
-        return adapter.validate_json(json.dumps(arguments))
+        return adapter.validate_json(json.dumps(arguments, ensure_ascii=False).encode("utf-8", "replace"))
     except ValidationError as e:
         raise InvalidArguments(listed([_problem(p) for p in e.errors(include_url=False, include_context=False)])) from None
     except Exception as e:  # from a validator of the user's

@@ -1,20 +1,20 @@
 """`Tool`: what the model is told of a function, how it is called, and under which rules.
 
-    @tool(timeout=10)
-    async def get_weather(city: str, days: int = 1) -> Weather:
-        \"\"\"Current weather.\"\"\"
+@tool(timeout=10)
+async def get_weather(city: str, days: int = 1) -> Weather:
+    \"\"\"Current weather.\"\"\"
 
-    tool(search, parameters=SearchParams)                       # a pydantic model where the signature can't tell
-    tool(run_query, name="query", parameters={"type": "object", "properties": {…}})     # or a JSON Schema
+tool(search, parameters=SearchParams)                       # a pydantic model where the signature can't tell
+tool(run_query, name="query", parameters={"type": "object", "properties": {…}})     # or a JSON Schema
 """
 
 import functools
 import inspect
 import re
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Generic, ParamSpec, TypeAlias, TypedDict, TypeVar, overload
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeAlias, TypedDict, TypeVar, overload
 
 from typing_extensions import Unpack
 
@@ -27,9 +27,11 @@ from kimi_agent.tooling.signature import Arguments, Signature, Validate, read_si
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Q = ParamSpec("Q")
+S = TypeVar("S")
 Parameters: TypeAlias = Mapping[str, Any] | type
-NeedsApproval: TypeAlias = bool | Callable[[RunContext[Any], dict[str, Any]], bool]
-_NAME = re.compile(r"\$?[a-zA-Z_][a-zA-Z0-9_-]{0,63}")  # $: Moonshot's own, such as $web_search
+NeedsApproval: TypeAlias = bool | Callable[[RunContext[Any], dict[str, Any]], bool | Awaitable[bool]]
+_NAME = re.compile(r"\$?[a-zA-Z_][a-zA-Z0-9_.-]{0,63}")  # $: Moonshot's own, such as $web_search
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,34 +66,48 @@ class Tool(Generic[P, R]):
         rules: under which it runs.
     """
 
-    def __init__(self, function: Callable[P, R], *, name: str | None = None, description: str | None = None,
-                 parameters: Parameters | None = None, rules: ToolRules | None = None) -> None:
+    def __init__(
+        self,
+        function: Callable[P, R],
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        parameters: Parameters | None = None,
+        rules: ToolRules | None = None,
+    ) -> None:
         """Raises ToolDefinitionError if the name is not one that endpoints take."""
-        if isinstance(function, staticmethod):
-            function = function.__func__
-            self._binds = False
-        else:
-            self._binds = hasattr(function, "__get__")
-        if not (callable(function) or isinstance(function, classmethod)):
-            raise ToolDefinitionError(f"a tool is made of a function, not of {function!r}; a name is given as `name=`")
-        self.function = function
-        self.name = name or _default_name(function)
+        made_of: Any = function
+        self._static = isinstance(made_of, staticmethod)
+        if self._static:
+            made_of = made_of.__func__
+        if not _is_function(made_of):
+            raise ToolDefinitionError(f"a tool is made of a function, not of {made_of!r}; a name is given as `name=`")
+        self.function: Callable[P, R] = made_of
+        self.name = _default_name(made_of) if name is None else name
         self.rules = rules or ToolRules()
         self._description = description
         self._parameters = parameters
-        functools.update_wrapper(self, function, updated=())
+        functools.update_wrapper(self, made_of, updated=())
         if not _NAME.fullmatch(self.name):
-            raise ToolDefinitionError(f"{self.name!r} is no name for a tool: letters, digits, _ and -, at most 64, "
-                                      "not beginning with a digit. Pass `name=`")
+            raise ToolDefinitionError(
+                f"{self.name!r} is no name for a tool: letters, digits, _, - and ., at most 64, "
+                "not beginning with a digit. Pass `name=`"
+            )
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.function(*args, **kwargs)
 
-    def __get__(self, instance: object, owner: type | None = None) -> "Tool[..., R]":
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self: "Tool[Concatenate[Any, Q], S]", instance: object, owner: type | None = None) -> "Tool[Q, S]": ...
+    def __get__(self, instance: object, owner: type | None = None) -> "Tool[..., Any]":
         """A tool that stands in a class is bound to the object that it is taken from, as a method is."""
-        if not self._binds or (instance is None and not isinstance(self.function, classmethod)):
+        function: Any = self.function
+        unbound = instance is None and not _is_classmethod(function)
+        if self._static or unbound or not hasattr(function, "__get__"):
             return self
-        return self._with(function=self.function.__get__(instance, owner))
+        return self._with(function=function.__get__(instance, owner))
 
     def __repr__(self) -> str:
         return f"Tool({self.name})"
@@ -114,9 +130,7 @@ class Tool(Generic[P, R]):
     @functools.cached_property
     def is_async(self) -> bool:
         """Whether the function runs on the event loop; others run in a thread."""
-        function: Any = self.function
-        while isinstance(function, functools.partial):
-            function = function.func  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        function = _without_partial(self.function)
         call = getattr(function, "__call__", None)  # noqa: B004 - an object with an async __call__
         return any(inspect.iscoroutinefunction(f) or inspect.isasyncgenfunction(f) for f in (function, call))
 
@@ -129,8 +143,13 @@ class Tool(Generic[P, R]):
         return self._with(rules=replace(self.rules, **rules))
 
     def _with(self, **changes: Any) -> "Tool[P, R]":
-        same = {"function": self.function, "name": self.name, "description": self._description, "parameters": self._parameters,
-                "rules": self.rules}
+        same: dict[str, Any] = {
+            "function": self.function,
+            "name": self.name,
+            "description": self._description,
+            "parameters": self._parameters,
+            "rules": self.rules,
+        }
         return Tool(**same | changes)
 
     def validate(self, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -147,9 +166,7 @@ class Tool(Generic[P, R]):
 
     @functools.cached_property
     def _documentation(self) -> Documentation:
-        function: Any = self.function
-        if isinstance(function, functools.partial):
-            function = function.func  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        function = _without_partial(self.function)
         if not (inspect.isroutine(function) or isinstance(function, type)):  # a callable object: its class says what it is
             return read_docstring(type(function).__call__.__doc__ or type(function).__doc__)
         return read_docstring(function.__doc__)
@@ -162,9 +179,23 @@ class Tool(Generic[P, R]):
         return arguments.schema, arguments.validate
 
 
-def _default_name(function: Callable[..., Any]) -> str:
-    if isinstance(function, functools.partial):
-        return _default_name(function.func)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+def _is_classmethod(function: object) -> bool:
+    return isinstance(function, classmethod)
+
+
+def _is_function(value: object) -> bool:
+    return callable(value) or _is_classmethod(value)
+
+
+def _without_partial(function: object) -> Any:
+    """What a `functools.partial` is made of."""
+    while isinstance(function, functools.partial):
+        function = function.func  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return function
+
+
+def _default_name(function: object) -> str:
+    function = _without_partial(function)
     name: str = getattr(function, "__name__", "") or type(function).__name__
     if name == "<lambda>":
         raise ToolDefinitionError("a lambda has no name: tool(lambda …, name='…')")
@@ -190,7 +221,7 @@ class ToolOptions(TypedDict, total=False):
 def tool(function: Callable[P, R], /, **options: Unpack[ToolOptions]) -> Tool[P, R]: ...
 @overload
 def tool(**options: Unpack[ToolOptions]) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
-def tool(function: Callable[..., Any] | None = None, /, **options: Unpack[ToolOptions]) -> Any:
+def tool(function: Any = None, /, **options: Unpack[ToolOptions]) -> Any:
     """Makes a function a tool: `@tool`, `@tool(timeout=10)` or `tool(function, name="…")`.
 
     Name, description and parameters come from the function, its docstring (Google, NumPy or Sphinx style) and its annotations;
@@ -203,10 +234,11 @@ def tool(function: Callable[..., Any] | None = None, /, **options: Unpack[ToolOp
     given: dict[str, Any] = dict(options)
     own = {k: given.pop(k) for k in ("name", "description", "parameters") if k in given}
     if isinstance(function, types.MethodType) and isinstance(function.__func__, Tool):  # Python 3.13: @classmethod over @tool
-        function = function.__func__.__get__(function.__self__, type(function.__self__))
+        method: Any = function
+        function = method.__func__.__get__(method.__self__, type(method.__self__))
     try:
         if isinstance(function, Tool):
-            return function._with(**own, rules=replace(function.rules, **given))  # pyright: ignore[reportPrivateUsage]
+            return function._with(**own, rules=replace(function.rules, **given))  # pyright: ignore
         return Tool(function, **own, rules=ToolRules(**given))
     except TypeError as e:
         raise ToolDefinitionError(f"tool(): {e}") from e

@@ -40,8 +40,11 @@ class Toolset(ABC):
 class FunctionToolset(Toolset):
     """Functions and tools as a toolset: `FunctionToolset([add, subtract]).prefixed("math_")`."""
 
-    def __init__(self, tools: Iterable["AnyTool | Callable[..., Any] | Mapping[str, Any]"],
-                 tool_map: Mapping[str, Callable[..., Any]] | None = None) -> None:
+    def __init__(
+        self,
+        tools: Iterable["AnyTool | Callable[..., Any] | Mapping[str, Any]"],
+        tool_map: Mapping[str, Callable[..., Any]] | None = None,
+    ) -> None:
         """Raises ToolDefinitionError for what cannot become a tool."""
         if callable(tools) or isinstance(tools, Mapping | Toolset):
             raise ToolDefinitionError("FunctionToolset takes a list of functions and tools: FunctionToolset([…])")
@@ -91,8 +94,12 @@ def as_tool(value: object, tool_map: Mapping[str, Callable[..., Any]]) -> AnyToo
             function = _echo
         if function is None:
             raise ToolDefinitionError(f"no function for the tool {spec.get('name')!r}: pass it in `tool_map={{name: function}}`")
-        return tool(function, name=spec["name"], description=spec.get("description"),
-                    parameters=spec.get("parameters") or {"type": "object"})
+        return tool(
+            function,
+            name=spec["name"],
+            description=spec.get("description"),
+            parameters=spec.get("parameters") or {"type": "object"},
+        )
     if callable(value):
         return tool(value)
     if isinstance(value, Toolset):

@@ -34,8 +34,9 @@ class WorkerPool:
         self._max_workers = max_workers
         self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
         self._lock = threading.Lock()
-        self._threads = 0
-        self._free = 0
+        self._threads = 0  # without those that are written off
+        self._idle = 0  # of them, those that wait for a job or are about to
+        self._queued = 0
 
     async def run(self, function: Callable[[], T]) -> T:
         """The function's result, or its exception. It sees the caller's context variables.
@@ -53,44 +54,54 @@ class WorkerPool:
 
     def _submit(self, job: _Job) -> None:
         with self._lock:
+            self._queued += 1
+            try:
+                self._start_if_needed()
+            except RuntimeError:  # "can't start new thread"
+                if not self._threads:
+                    self._queued -= 1
+                    raise
             self._jobs.put(job)
-            if self._free > 0:
-                self._free -= 1
-            elif self._threads < self._max_workers:
-                self._threads += 1
-                threading.Thread(target=self._work, name="kimi-agent-tool", daemon=True).start()
+
+    def _start_if_needed(self) -> None:
+        if self._queued > self._idle and self._threads < self._max_workers:
+            threading.Thread(target=self._work, name="kimi-agent-tool", daemon=True).start()
+            self._threads += 1
+            self._idle += 1
 
     def _abandon(self, job: _Job) -> None:
         with self._lock:
             job.abandoned = True
-            if not job.running:
-                return
-            self._threads -= 1
-            if not self._jobs.empty():
-                self._threads += 1
-                threading.Thread(target=self._work, name="kimi-agent-tool", daemon=True).start()
+            if job.running:
+                self._threads -= 1
+                with contextlib.suppress(RuntimeError):
+                    self._start_if_needed()
 
     def _work(self) -> None:
         while True:
             job = self._jobs.get()
             with self._lock:
-                job.running = not job.abandoned
-            if job.running:
-                self._execute(job)
+                self._queued -= 1
+                if job.abandoned:
+                    continue
+                job.running = True
+                self._idle -= 1
+            result, error = _outcome(job)
             with self._lock:
-                if job.running and job.abandoned:
+                if job.abandoned:
                     return  # written off: somebody else has this place
                 job.running = False
-                if self._jobs.empty():
-                    self._free += 1
+                self._idle += 1  # before the caller knows, who may bring the next job at once
+            with contextlib.suppress(RuntimeError):  # the loop has closed: nobody waits
+                job.loop.call_soon_threadsafe(_settle, job.future, result, error)
+            del job, result, error  # not to be kept while there is nothing to do
 
-    def _execute(self, job: _Job) -> None:
-        try:
-            result, error = job.context.run(job.function), None
-        except BaseException as e:  # a tool that calls sys.exit() ends its call, not the process
-            result, error = None, e
-        with contextlib.suppress(RuntimeError):  # the loop has closed: nobody waits
-            job.loop.call_soon_threadsafe(_settle, job.future, result, error)
+
+def _outcome(job: _Job) -> tuple[Any, BaseException | None]:
+    try:
+        return job.context.run(job.function), None
+    except BaseException as e:  # a tool that calls sys.exit() ends its call, not the process
+        return None, e
 
 
 def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:

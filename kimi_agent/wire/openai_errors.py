@@ -33,7 +33,7 @@ _OVERFLOW = re.compile(
     re.IGNORECASE,
 )
 _QUOTA = re.compile(
-    r"exceeded_current_quota|insufficient[_ ](quota|balance|funds)|exceeded your current quota|billing",
+    r"exceeded_current_quota|insufficient[_ ](account[_ ])?(quota|balance|funds)|exceeded your current quota|billing",
     re.IGNORECASE,
 )
 _OVERLOAD = re.compile(r"overloaded", re.IGNORECASE)
@@ -110,9 +110,7 @@ def _excerpt(text: str) -> str:
     return text.strip()[:500]
 
 
-def _classify(
-    status: int, code: str | None, message: str, retry_after: float | None, request_id: str | None
-) -> StatusError:
+def _classify(status: int, code: str | None, message: str, retry_after: float | None, request_id: str | None) -> StatusError:
     said = f"{code or ''} {message}"
     text = f"{status}{f' {code}' if code else ''}: {message}".rstrip(": ")
     if status == 402 or (status in (400, 403, 429) and _QUOTA.search(said)):

@@ -79,6 +79,4 @@ class ResponseInfo:
     model: str | None = None
 
 
-WirePart: TypeAlias = (
-    TextPart | ReasoningPart | ImagePart | CallBegin | CallArguments | CallEnd | Finish | UsagePart | ResponseInfo
-)
+WirePart: TypeAlias = TextPart | ReasoningPart | ImagePart | CallBegin | CallArguments | CallEnd | Finish | UsagePart | ResponseInfo

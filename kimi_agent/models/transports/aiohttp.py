@@ -4,6 +4,7 @@ One session per event loop and set of connection settings, shared by all endpoin
 """
 
 import asyncio
+import atexit
 import contextlib
 import io
 import ssl
@@ -13,14 +14,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kimi_agent.errors import ConnectionFailed, ProviderTimeout, UserError
-from kimi_agent.models.transports.base import Answer
+from kimi_agent.models.transports.base import Answer, Transport
 from kimi_agent.redact import redact
 
 if TYPE_CHECKING:
     import aiohttp
 
 _CONNECTIONS = 1000  # at once and per loop; aiohttp's own default of 100 would queue runs
-_LARGE = 512 * 1024
+_LARGE = 512 * 1024  # bytes
+_PATIENCE = 1.0  # seconds for a loop in another thread, at the interpreter's end
 _KEEP_ALIVE = 30.0  # seconds: below the idle time-outs of common proxies, which are 60 s
 
 
@@ -44,9 +46,7 @@ class Connection:
 class AiohttpTransport:
     """Sends through the loop's shared session, or through a user's own."""
 
-    def __init__(
-        self, base_url: str, connection: Connection | None = None, session: "aiohttp.ClientSession | None" = None
-    ) -> None:
+    def __init__(self, base_url: str, connection: Connection | None = None, session: "aiohttp.ClientSession | None" = None) -> None:
         self._base_url = base_url.rstrip("/")
         self._connection = connection or Connection()
         self._own = session
@@ -71,6 +71,8 @@ class AiohttpTransport:
             raise ProviderTimeout(f"time-out (connect): no connection within {connect} s", phase="connect") from None
         except (aiohttp.ClientError, OSError) as error:
             raise ConnectionFailed(_words(error)) from None
+        except RuntimeError as error:  # "Session is closed"
+            raise UserError(f"cannot send with the client that was given: {error}") from None
         except ValueError as error:  # aiohttp's InvalidURL is one
             raise UserError(f"cannot send to {redact(self._base_url)}: {redact(str(error))}") from None
         try:
@@ -114,7 +116,7 @@ async def _session(connection: Connection) -> "aiohttp.ClientSession":
     """This loop's session for these settings.
 
     It lives in an asynchronous generator, which `loop.shutdown_asyncgens()` closes, which `asyncio.run` calls: so it is closed
-    in its own loop, without anyone having to remember it.
+    in its own loop, without anyone having to remember it. `_end_all` sees to the loops that end otherwise.
     """
     key = (asyncio.get_running_loop(), connection)
     owned = _sessions.get(key)
@@ -131,7 +133,8 @@ async def _keep(key: tuple[asyncio.AbstractEventLoop, Connection]) -> AsyncGener
     import aiohttp
 
     connector = aiohttp.TCPConnector(ssl=key[1].ssl(), limit=_CONNECTIONS, keepalive_timeout=_KEEP_ALIVE)
-    session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+    headers = {"user-agent": "kimi-agent"}
+    session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), headers=headers)
     try:
         yield session
     finally:
@@ -140,8 +143,33 @@ async def _keep(key: tuple[asyncio.AbstractEventLoop, Connection]) -> AsyncGener
 
 
 def _forget_closed_loops() -> None:
-    """Drops sessions of loops that were closed without `shutdown_asyncgens`; their sockets went with their loop."""
+    """Ends the sessions of loops that were closed without `shutdown_asyncgens`."""
     for key in [k for k in _sessions if k[0].is_closed()]:
-        session, _ = _sessions.pop(key)
-        with contextlib.suppress(RuntimeError):
-            session.detach()
+        _end_now(key[0], _sessions.pop(key)[1])
+
+
+@atexit.register
+def _end_all() -> None:
+    """At the interpreter's end: sessions of loops in other threads, and of loops that were never closed."""
+    while _sessions:
+        (loop, _), (_, keeper) = _sessions.popitem()
+        _end_now(loop, keeper)
+
+
+def _end_now(loop: asyncio.AbstractEventLoop, keeper: AsyncGenerator["aiohttp.ClientSession"]) -> None:
+    """Closes a session from outside its loop; aiohttp would else complain of it on standard error."""
+    with contextlib.suppress(StopIteration, RuntimeError, TimeoutError):
+        if loop.is_running():
+            asyncio.run_coroutine_threadsafe(_end(keeper), loop).result(_PATIENCE)
+        elif loop.is_closed():
+            _end(keeper).send(None)  # with a closed loop there is nothing to wait for: its sockets are gone
+        else:
+            loop.run_until_complete(_end(keeper))
+
+
+async def _end(keeper: AsyncGenerator["aiohttp.ClientSession"]) -> None:
+    await keeper.aclose()
+
+
+if TYPE_CHECKING:
+    _transport: type[Transport] = AiohttpTransport

@@ -3,10 +3,10 @@
 import importlib
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kimi_agent.errors import ConnectionFailed, ProviderTimeout, UserError
-from kimi_agent.models.transports.base import Answer
+from kimi_agent.models.transports.base import Answer, Transport
 from kimi_agent.redact import redact
 
 
@@ -31,8 +31,12 @@ class HttpxTransport:
             response = await self._client.send(request, stream=True, follow_redirects=False)
         except library.ConnectTimeout:
             raise ProviderTimeout(f"time-out (connect): no connection within {connect} s", phase="connect") from None
-        except (library.UnsupportedProtocol, library.InvalidURL) as error:
-            raise UserError(f"cannot send to {redact(self._base_url)}: {redact(str(error))}") from None
+        except RuntimeError as error:  # "Cannot send a request, as the client has been closed."
+            raise UserError(f"cannot send with the client that was given: {error}") from None
+        except (library.UnsupportedProtocol, library.InvalidURL, ValueError) as error:
+            # ValueError: a header that is not ASCII; its words would hold the header
+            what = "a header is not ASCII" if isinstance(error, ValueError) else redact(str(error))
+            raise UserError(f"cannot send to {redact(self._base_url)}: {what}") from None
         except (library.RequestError, OSError) as error:
             raise ConnectionFailed(words_of(error)) from None
         async with aclosing(response), aclosing(body_of(response, library)) as pieces:
@@ -58,3 +62,7 @@ async def body_of(response: Any, library: Any) -> AsyncGenerator[bytes]:
 def words_of(error: BaseException) -> str:
     """What went wrong, without the request, whose headers hold the key."""
     return redact(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+
+
+if TYPE_CHECKING:
+    _transport: type[Transport] = HttpxTransport

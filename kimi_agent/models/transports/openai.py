@@ -9,7 +9,7 @@ from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from kimi_agent.errors import ConnectionFailed, ProviderTimeout
-from kimi_agent.models.transports.base import Answer
+from kimi_agent.models.transports.base import Answer, Transport
 from kimi_agent.models.transports.httpx import body_of, library_of, words_of
 
 if TYPE_CHECKING:
@@ -56,3 +56,7 @@ class OpenAITransport:
 
 async def _once(body: bytes) -> AsyncIterator[bytes]:
     yield body
+
+
+if TYPE_CHECKING:
+    _transport: type[Transport] = OpenAITransport

@@ -1,0 +1,85 @@
+"""`kimi-agent doctor`: what is configured, and which model would be used, and why."""
+
+import os
+import platform
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, entry_points, version
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text as Styled
+
+from kimi_agent import __version__
+from kimi_agent.cli.environment import ENV_FILE, read_environment
+from kimi_agent.cli.exits import USAGE
+from kimi_agent.errors import UserError
+from kimi_agent.models.resolve import explain_model, resolve_model
+
+_KEYS = ("MOONSHOT_API_KEY", "KIMI_API_KEY", "KIMI_ENDPOINT_API_KEY")
+_PLAIN = ("KIMI_BASE_URL", "KIMI_MODEL_NAME", "KIMI_LOCAL_BASE_URL", "KIMI_AGENT_CACHE", "KIMI_EMBEDDED_MODEL")
+_OPTIONAL = ("xllamacpp", "openai", "httpx", "anthropic", "mcp", "torch", "sglang")
+
+
+def doctor(
+    model: Annotated[str | None, typer.Option("--model", "-m", help="Explain this model instead of the default.")] = None,
+) -> None:
+    """Say what is configured and which model a run would use. Exit code 2 if there is none."""
+    console = Console(highlight=False)
+    from_file = read_environment()
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in [*_versions(), *_variables(from_file), *_embedded()]:
+        table.add_row(name, Styled(value))
+    console.print(table)
+    try:
+        resolve_model(model)
+        console.print(Styled.assemble(("model  ", "bold"), explain_model(model)), soft_wrap=True)
+    except UserError as e:
+        console.print(Styled.assemble(("model  ", "bold"), ("none: ", "red"), str(e)), soft_wrap=True)
+        raise typer.Exit(USAGE) from None
+
+
+def _versions() -> list[tuple[str, str]]:
+    found = [f"{name} {_version(name)}" for name in _OPTIONAL if _version(name)]
+    return [
+        ("kimi-agent", f"{__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}"),
+        ("optional packages", ", ".join(found) or "none"),
+    ]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _variables(from_file: list[str]) -> list[tuple[str, str]]:
+    """Of a key only that it is set: not a character of it is shown."""
+    rows: list[tuple[str, str]] = []
+    for name in (*_KEYS, *_PLAIN):
+        value = os.environ.get(name)
+        shown = "not set" if not value else "set" if name in _KEYS else value
+        rows.append((name, shown + (f" (from {ENV_FILE})" if value and name in from_file else "")))
+    return rows
+
+
+def _embedded() -> list[tuple[str, str]]:
+    """What the engine package says of itself, if it is installed."""
+    entry = next(iter(entry_points(group="kimi_agent.engines", name="embedded")), None)
+    if entry is None:
+        return [("embedded model", "not installed: pip install 'kimi-agent[embedded]'")]
+    backend = import_module(entry.module)
+    if problem := backend.available():
+        return [("embedded model", problem)]
+    rows: list[tuple[str, str]] = []
+    for tier, model in backend.catalogue.items():
+        path = backend.cached_path(tier)
+        state = (
+            f"in the cache: {path}" if path else f"not fetched yet ({model.size / 1e9:.1f} GB; kimi-backend fetch --model {tier})"
+        )
+        rows.append((f"embedded, {tier}", state))
+    return rows

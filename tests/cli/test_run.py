@@ -1,0 +1,176 @@
+"""`kimi-agent` as a user runs it: a process, against a loopback endpoint."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from loopback import Loopback, delta, error, events, send, serving
+
+pytestmark = pytest.mark.anyio
+ROOT = Path(__file__).parents[2]
+WEATHER = f"{ROOT}/examples/weather.py:get_weather"
+
+
+def script(*answers: list[dict[str, Any]]) -> Any:
+    async def handle(request: web.Request, number: int) -> web.StreamResponse:
+        return await send(request, events(*answers[number]))
+
+    return handle
+
+
+CALL = [delta(tool_calls=[{"index": 0, "id": "c", "function": {"name": "get_weather", "arguments": '{"city": "Paris"}'}}]),
+        delta("tool_calls")]  # fmt: skip
+SAYS = [delta(content="Overcast, "), delta("stop", content="18 degrees.")]
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Loopback]:
+    async with serving(script(CALL, SAYS)) as seen:
+        yield seen
+
+
+async def cli(
+    *arguments: str, url: str = "", cwd: Path | None = None, stdin: str | None = None, **env: str
+) -> tuple[int, str, str]:
+    """Exit code, standard output, standard error."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("KIMI_", "MOONSHOT_")) and k.lower() != "http_proxy"}
+    given = {"KIMI_BASE_URL": url, "KIMI_API_KEY": "sk-secret-123456", "KIMI_MODEL_NAME": "kimi-k2.6"} if url else {}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "kimi_agent.cli",
+        *arguments,
+        cwd=cwd,
+        env={**clean, "COLUMNS": "200", **given, **env},
+        stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    out, err = await process.communicate(stdin.encode() if stdin is not None else None)
+    return process.returncode or 0, out.decode(), err.decode()
+
+
+async def test_a_task_with_a_tool_is_shown_as_it_happens(server: Loopback) -> None:
+    code, out, err = await cli("run", "-m", "kimi-k2.6", "-t", WEATHER, "-s", "Be brief.", "Weather in Paris?", url=server.url)
+    assert (code, err) == (0, "")
+    assert '→ get_weather(city="Paris")' in out
+    assert '"celsius": 18' in out
+    assert out.rstrip().endswith("Overcast, 18 degrees.")
+    assert [m["role"] for m in server.bodies[1]["messages"]] == ["system", "user", "assistant", "tool"]
+    assert "sk-secret" not in out
+
+
+@pytest.mark.parametrize("how", ["stdin", "dash", "file"])
+async def test_the_task_comes_from_where_it_is(server: Loopback, tmp_path: Path, how: str) -> None:
+    (tmp_path / "task.txt").write_text("天气 in Paris?\n", encoding="utf-8")
+    arguments = {"stdin": [], "dash": ["-"], "file": ["--file", "task.txt"]}[how]
+    code, _, err = await cli("run", "-t", WEATHER, *arguments, url=server.url, cwd=tmp_path, stdin="天气 in Paris?\n")
+    assert (code, err) == (0, "")
+    assert server.bodies[0]["messages"][-1]["content"] == "天气 in Paris?"
+
+
+async def test_json_prints_an_event_a_line(server: Loopback) -> None:
+    _, out, _ = await cli("run", "--json", "-t", WEATHER, "Weather?", url=server.url)
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert [lines[0]["event"], lines[-1]["event"]] == ["RunBegin", "RunEnd"]
+    assert lines[-1]["output"] == "Overcast, 18 degrees." and lines[-1]["stop_reason"] == "completed"
+
+
+async def test_keys_may_stand_in_a_dotenv_file_and_the_environment_wins(server: Loopback, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(f"KIMI_BASE_URL={server.url}\nKIMI_API_KEY=from-the-file\nKIMI_MODEL_NAME=kimi-file\n")
+    code, _, err = await cli("run", "-t", WEATHER, "Weather?", cwd=tmp_path, KIMI_MODEL_NAME="kimi-environment")
+    assert (code, err) == (0, "")
+    assert server.headers[0]["Authorization"] == "Bearer from-the-file"
+    assert server.bodies[0]["model"] == "kimi-environment"
+
+
+async def test_limits_have_an_exit_code_of_their_own(server: Loopback) -> None:
+    code, out, _ = await cli("run", "--max-turns", "1", "-t", WEATHER, "Weather?", url=server.url)
+    assert code == 4 and "stopped: turns" in out
+
+
+async def test_what_the_endpoint_refuses_has_its_exit_code_and_no_secret() -> None:
+    async def handle(request: web.Request, number: int) -> web.StreamResponse:
+        return error(401, "invalid_authentication_error", "bad key sk-secret-123456")
+
+    async with serving(handle) as seen:
+        code, _, err = await cli("run", "Hi", url=seen.url)
+    assert code == 3
+    assert err.startswith("error:") and "Traceback" not in err and "sk-secret" not in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["run", "-t", "nowhere.py:f", "x"], "no file nowhere.py"),
+        (["run", "-t", "json:lods", "x"], "has no 'lods'"),
+        (["run", "-t", "json", "x"], "module:function"),
+        (["run", "-t", "no_such_module:f", "x"], "cannot be imported"),
+        (["run", "-m", "kimi-k2.6", "x"], "MOONSHOT_API_KEY"),
+        (["run", "--file", "a.txt", "x"], "given twice"),
+        (["run", ""], "empty"),
+        (["run", "--max-turns", "0", "x"], "max-turns"),
+        (["nonsense"], "nonsense"),
+    ],
+)
+async def test_wrong_usage_says_what_to_change(arguments: list[str], says: str) -> None:
+    code, _, err = await cli(*arguments)
+    assert code == 2
+    assert says in err and "Traceback" not in err
+
+
+async def test_a_missing_file_is_an_error_not_a_traceback() -> None:
+    code, _, err = await cli("run", "--file", "/nonexistent/task.txt")
+    assert code == 1 and "No such file" in err and "Traceback" not in err
+
+
+async def test_terminal_controls_in_results_are_not_obeyed(tmp_path: Path) -> None:
+    (tmp_path / "evil.py").write_text(
+        "def get_weather(city: str) -> str:\n    return '\\x1b]0;title\\x07 [bold]x[/bold] \\x1b[2J'\n"
+    )
+    async with serving(script(CALL, SAYS)) as seen:
+        code, out, _ = await cli("run", "-t", f"{tmp_path}/evil.py:get_weather", "x", url=seen.url)
+    assert code == 0
+    assert "\x1b" not in out and "[bold]x[/bold]" in out
+
+
+async def test_ctrl_c_ends_the_run_in_order(tmp_path: Path) -> None:
+    async def handle(request: web.Request, number: int) -> web.StreamResponse:
+        return await send(request, events(*[delta(content="so ") for _ in range(100)]), pause=0.1)
+
+    async with serving(handle) as seen:
+        env = {**os.environ, "KIMI_BASE_URL": seen.url, "KIMI_API_KEY": "k", "KIMI_MODEL_NAME": "kimi-k2.6"}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "kimi_agent.cli", "run", "Hi", env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        assert process.stdout is not None
+        await process.stdout.read(3)
+        process.send_signal(signal.SIGINT)
+        out, err = await process.communicate()
+    assert process.returncode == 130
+    assert "stopped: cancelled" in out.decode() and "Traceback" not in err.decode()
+
+
+async def test_doctor_says_which_model_and_why_and_shows_no_key() -> None:
+    code, out, _ = await cli("doctor", KIMI_API_KEY="sk-secret-123456")
+    assert code == 0
+    assert "kimi-k2.6" in out and "KIMI_API_KEY is set" in out and "sk-secret" not in out
+    code, out, _ = await cli("doctor")
+    assert code == 0 and "embedded" in out
+    code, out, _ = await cli("doctor", "--model", "kimi-k2.6")
+    assert code == 2 and "MOONSHOT_API_KEY" in out
+
+
+async def test_help_and_version() -> None:
+    code, out, _ = await cli("run", "--help")
+    assert code == 0 and "Exit codes: 0 the run completed" in " ".join(out.split())
+    code, out, _ = await cli("--version")
+    assert (code, out) == (0, "kimi-agent 0.1.0\n")
