@@ -115,6 +115,7 @@ def commands() -> list[str]:
     return [line.split("    #")[0] for line in lines if "kimi-agent " in line and not line.startswith("pip ")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", commands())
 async def test_shell_examples_run(command: str, hosted: None) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

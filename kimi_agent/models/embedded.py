@@ -46,11 +46,12 @@ class Engine(Protocol):
 class EmbeddedModel:
     """An instruct model on the CPU: `EmbeddedModel()`, `EmbeddedModel("small")`, `EmbeddedModel("/path/to/model.gguf")`."""
 
-    def __init__(self, tier: str = "default", *, engine: str = "embedded", progress: Progress | None = None) -> None:
-        """`progress` is called with what is done, bytes done and bytes in all, while the model's file is fetched."""
+    def __init__(self, tier: str = "default", *, open_engine: "OpenEngine | None" = None, progress: Progress | None = None) -> None:
+        """`open_engine` takes the place of the installed engine. `progress` is called with what is done, bytes done and bytes in
+        all, while the model's file is fetched."""
         self.name = "embedded" if tier == "default" else f"embedded:{tier}"
         self.profile = Profile(image_input=False)
-        self._tier, self._engine, self._progress = tier, engine, progress
+        self._tier, self._open_engine, self._progress = tier, open_engine, progress
         self._encoder = Encoder(self.profile)
 
     def __repr__(self) -> str:
@@ -88,24 +89,25 @@ class EmbeddedModel:
 
     def _open(self) -> Engine:
         """The process's engine for this tier."""
-        key = (self._engine, self._tier)
+        key = (self._open_engine, self._tier)
         with _lock:
             if key not in _engines:
                 _log.info("loading the embedded model (%s)", self._tier)
-                _engines[key] = engine = _entry_point(self._engine)(self._tier, progress=self._progress)
+                _engines[key] = engine = (self._open_engine or _installed())(self._tier, progress=self._progress)
                 atexit.register(engine.close)
             return _engines[key]
 
 
-_engines: dict[tuple[str, str], Engine] = {}
+OpenEngine = Callable[..., Engine]
+_engines: dict[tuple[OpenEngine | None, str], Engine] = {}
 _lock = threading.Lock()
 
 
-def _entry_point(name: str) -> Callable[..., Engine]:
-    found = next(iter(entry_points(group=_GROUP, name=name)), None)
+def _installed() -> OpenEngine:
+    found = next(iter(entry_points(group=_GROUP, name="embedded")), None)
     if found is None:
-        raise UserError(f"there is no engine {name!r} in this environment: pip install 'kimi-agent[embedded]'")
-    return cast(Callable[..., Engine], found.load())
+        raise UserError("there is no embedded engine in this environment: pip install 'kimi-agent[embedded]'")
+    return cast(OpenEngine, found.load())
 
 
 def _explained(error: RuntimeError) -> Exception:

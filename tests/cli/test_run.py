@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 from loopback import Loopback, delta, error, events, send, serving
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 ROOT = Path(__file__).parents[2]
 WEATHER = f"{ROOT}/examples/weather.py:get_weather"
 
