@@ -10,7 +10,8 @@ def get_weather(city: str) -> dict:
 print(Agent(tools=[get_weather]).run_sync("What should I wear in Beijing?").output)
 """
 
-from kimi_agent.agent import Agent, ResumeOptions, RunOptions
+from kimi_agent.agent import Agent
+from kimi_agent.begin import ResumeOptions, RunOptions
 from kimi_agent.errors import (
     AuthenticationError,
     BadResponse,

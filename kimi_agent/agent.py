@@ -2,62 +2,32 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias, TypedDict
+from typing import Any, cast
 
 from typing_extensions import Unpack
 
 from kimi_agent.background import background_loop
+from kimi_agent.begin import Prompt, ResumeOptions, RunOptions, answer, as_messages, begin, carried, check_options
 from kimi_agent.errors import UserError
-from kimi_agent.history import NO_RESULT, Conversation, fold
+from kimi_agent.history import Conversation, fold
 from kimi_agent.limits import Limits
-from kimi_agent.messages import AssistantMessage, Content, Message, SystemMessage, ToolMessage, UserMessage
 from kimi_agent.models.base import Model
 from kimi_agent.models.resolve import resolve_model
-from kimi_agent.records import CallDecided, CallFinished, InputAdded
 from kimi_agent.result import RunResult, result_of
 from kimi_agent.run import Instructions, Plan, PrepareTools, Run, new_id
-from kimi_agent.sessions.journal import Journal, MemoryJournal
+from kimi_agent.sessions.journal import Journal, MemoryJournal, claim, release
 from kimi_agent.settings import ModelSettings
 from kimi_agent.stream import RunStream, drive
-from kimi_agent.tooling.approval import Approver, ask_later, declined
+from kimi_agent.tooling.approval import Approver, ask_later
 from kimi_agent.tooling.dispatch import DispatchRules
 from kimi_agent.tooling.hooks import Hooks
-from kimi_agent.tooling.result import MAX_RESULT_CHARS, to_content
+from kimi_agent.tooling.result import MAX_RESULT_CHARS
 from kimi_agent.tooling.toolset import ToolLike, as_toolsets
 
-Prompt: TypeAlias = Content | Sequence[Message] | None
 _NO_SETTINGS = ModelSettings()
 
 
-class ResumeOptions(TypedDict, total=False):
-    """What may be said anew when a run is taken up.
-
-    Attributes:
-        deps: what tools find as `ctx.deps`.
-        settings: over the agent's.
-        limits: instead of the agent's.
-    """
-
-    deps: Any
-    settings: ModelSettings
-    limits: Limits
-
-
-class RunOptions(ResumeOptions, total=False):
-    """Keyword arguments of `run`, `run_sync` and `stream`.
-
-    Attributes:
-        messages: the conversation so far: messages, or OpenAI's dicts.
-        journal: where to write what happens; what it holds already is the conversation so far.
-        parent_call_id: the call of another run that this one is part of.
-    """
-
-    messages: Iterable[Message | Mapping[str, Any]]
-    journal: Journal
-    parent_call_id: str | None
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Agent:
     """A model, its instructions and its tools.
 
@@ -98,11 +68,13 @@ class Agent:
 
     def __post_init__(self) -> None:
         """Raises ToolDefinitionError for what cannot become a tool; the model is looked up on the first run."""
-        if isinstance(self.tools, str) or callable(self.tools):
-            raise UserError("tools= takes a list: tools=[…]")
+        _check_types(self)
         object.__setattr__(self, "tools", tuple(self.tools))
         object.__setattr__(self, "_toolsets", as_toolsets(self.tools, self.tool_map))
         object.__setattr__(self, "_resolved", None)
+
+    def __repr__(self) -> str:
+        return f"Agent({self.name!r}, tools={len(tuple(self.tools))})"
 
     def with_(self, **changes: Any) -> "Agent":
         """A copy with other attributes."""
@@ -119,6 +91,7 @@ class Agent:
             ProviderError: the endpoint failed; `error.messages` is the history to go on from.
             UserError: what was asked cannot be done; the text says what to change.
         """
+        check_options("run", options, RunOptions)
         return await drive(await self._prepared(prompt, options))
 
     def run_sync(self, prompt: Prompt = None, **options: Unpack[RunOptions]) -> RunResult:
@@ -127,6 +100,7 @@ class Agent:
 
     def stream(self, prompt: Prompt = None, **options: Unpack[RunOptions]) -> RunStream:
         """The same run, watched: see `RunStream` and `kimi_agent.events`. Arguments as for `run`."""
+        check_options("stream", options, RunOptions)
         return RunStream(lambda: self._prepared(prompt, options))
 
     async def resume(
@@ -151,22 +125,22 @@ class Agent:
         Raises:
             ProviderError, UserError: as `run`.
         """
+        check_options("resume", options, ResumeOptions)
         journal = source.journal if isinstance(source, RunResult) else source
-        conversation = fold(await journal.read())
-        run = self._new_run(journal, conversation, options, None)
-        if conversation.stop_reason == "completed" and not decisions and not results:
-            return result_of(conversation, journal)
-        run.run_id = conversation.run_id or run.run_id
-        open_ids = {c.id: c for c in conversation.unanswered}
-        for call_id in (*(decisions or ()), *(results or ())):
-            if call_id not in open_ids:
-                raise UserError(f"no call {call_id!r} waits; those that do: {', '.join(open_ids) or 'none'}")
-        for call_id, decision in (decisions or {}).items():
-            reason = decision if isinstance(decision, str) else ""
-            await run.record(run.made(CallDecided, call_id=call_id, approved=decision is True, reason=reason))
-        for call_id, value in (results or {}).items():
-            result = ToolMessage(call_id, open_ids[call_id].name, to_content(value))
-            await run.record(run.made(CallFinished, result=result))
+        if not hasattr(journal, "read"):
+            raise UserError("resume takes the RunResult of a run that waits, or a Journal; messages go to run(messages=…)")
+        claim(journal, None)
+        try:
+            conversation = fold(await journal.read())
+            if conversation.stop_reason == "completed" and not decisions and not results:
+                release(journal, None)
+                return result_of(conversation, journal)
+            run = self._new_run(journal, conversation, options, None)
+            run.run_id = conversation.run_id or run.run_id
+            await answer(run, decisions or {}, results or {})
+        except BaseException:
+            release(journal, None)
+            raise
         return await drive(run)
 
     def resume_sync(
@@ -181,21 +155,18 @@ class Agent:
         return background_loop().run(lambda: self.resume(source, decisions=decisions, results=results, **options))
 
     async def _prepared(self, prompt: Prompt, options: RunOptions) -> Run:
+        """A run that is ready to go, with the journal claimed for it; `drive` gives it back."""
+        new = as_messages(prompt)
+        before = carried(options.get("messages", ()))
         journal, parent = options.get("journal") or MemoryJournal(), options.get("parent_call_id")
-        conversation = fold(await journal.read(), parent)
-        run = self._new_run(journal, conversation, options, parent)
-        new = _as_messages(prompt)
-        for call in conversation.unanswered:
-            if new and call.id in conversation.pending:  # the result belongs to the run that made the call, hence that run's id
-                text = NO_RESULT if call.id in conversation.started else declined("the user went on without deciding")
-                result = ToolMessage(call.id, call.name, text, is_error=True)
-                await run.record(CallFinished(run_id=conversation.run_id or "", parent_call_id=parent, result=result))
-        if before := _carried(options.get("messages", ())):
-            await run.record(run.made(InputAdded, messages=before, new=False))
-        if new:
-            await run.record(run.made(InputAdded, messages=new))
-        elif not run.messages:
-            raise UserError("there is nothing to answer: pass a prompt, or messages")
+        claim(journal, parent)
+        try:
+            conversation = fold(await journal.read(), parent)
+            run = self._new_run(journal, conversation, options, parent)
+            await begin(run, before, new)
+        except BaseException:
+            release(journal, parent)
+            raise
         return run
 
     def _new_run(
@@ -229,24 +200,16 @@ class Agent:
         return known
 
 
-def _as_messages(prompt: Prompt) -> tuple[Message, ...]:
-    if prompt is None:
-        return ()
-    kinds = (UserMessage, AssistantMessage, SystemMessage, ToolMessage)
-    if isinstance(prompt, kinds):
-        return (prompt,)
-    if isinstance(prompt, Sequence) and prompt and all(isinstance(m, kinds) for m in prompt):
-        return tuple(prompt)  # pyright: ignore[reportReturnType]
-    return (UserMessage(prompt),)  # pyright: ignore[reportArgumentType]
-
-
-def _carried(messages: Iterable[Message | Mapping[str, Any]]) -> tuple[Message, ...]:
-    """Messages, or OpenAI's dicts, or both in turn."""
-    given = tuple(messages)
-    if not any(isinstance(m, Mapping) for m in given):
-        return given  # pyright: ignore[reportReturnType]
-    from kimi_agent.message_json import from_openai
-
-    if not all(isinstance(m, Mapping) for m in given):
-        raise UserError("messages= holds both messages and dicts: turn the dicts into messages with from_openai(…)")
-    return from_openai([dict(m) for m in given if isinstance(m, Mapping)])
+def _check_types(agent: Agent) -> None:
+    """Slips that would show late and far away. Raises UserError."""
+    if isinstance(agent.tools, str | Mapping) or callable(agent.tools):
+        raise UserError("tools= takes a list: tools=[…]")
+    if isinstance(agent.hooks, Hooks):
+        raise UserError("hooks= takes a list: hooks=[…]")
+    settings, limits, model = cast(tuple[Any, ...], (agent.settings, agent.limits, agent.model))  # callers may not check types
+    if not isinstance(settings, ModelSettings) or not isinstance(limits, Limits):
+        raise UserError("settings= takes ModelSettings(…), limits= takes Limits(…)")
+    if model is not None and not isinstance(model, str | Model):
+        raise UserError(f"model= takes a name or a Model, not {type(model).__name__}")
+    if agent.tool_concurrency < 1:
+        raise UserError("tool_concurrency is at least 1")

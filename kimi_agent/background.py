@@ -9,8 +9,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from kimi_agent.errors import UserError
+from kimi_agent.redact import get_logger
 
 T = TypeVar("T")
+_log = get_logger(__name__)
 
 
 class BackgroundLoop:
@@ -42,19 +44,27 @@ class BackgroundLoop:
 
         self._loop.call_soon_threadsafe(start)
         try:
-            done.wait()
+            _wait(done)
         except BaseException:
             started.wait()
             self._loop.call_soon_threadsafe(tasks[0].cancel)
-            done.wait()
+            _wait(done)
             raise
         return tasks[0].result()
+
+    @property
+    def usable(self) -> bool:
+        """Whether it runs, in this process."""
+        return self.pid == os.getpid() and self._thread.is_alive()
 
     def close(self) -> None:
         """Ends what runs, closes what the loop's resources hold open, and stops."""
         if self.pid != os.getpid() or self._loop.is_closed():
             return
-        asyncio.run_coroutine_threadsafe(self._wind_up(), self._loop).result(timeout=5)
+        try:
+            asyncio.run_coroutine_threadsafe(self._wind_up(), self._loop).result(timeout=5)
+        except TimeoutError:
+            _log.warning("a tool does not let itself be cancelled: the process ends without it")
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=5)
         if not self._thread.is_alive():
@@ -68,6 +78,12 @@ class BackgroundLoop:
         await asyncio.get_running_loop().shutdown_asyncgens()
 
 
+def _wait(event: threading.Event) -> None:
+    """In pieces: on Windows, Ctrl-C does not interrupt a wait without an end."""
+    while not event.wait(0.5):
+        pass
+
+
 _shared: BackgroundLoop | None = None
 _lock = threading.Lock()
 
@@ -76,6 +92,6 @@ def background_loop() -> BackgroundLoop:
     """The process's loop; a forked child gets its own."""
     global _shared
     with _lock:
-        if _shared is None or _shared.pid != os.getpid():
+        if _shared is None or not _shared.usable:
             _shared = BackgroundLoop()
         return _shared

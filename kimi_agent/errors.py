@@ -3,7 +3,7 @@
 KimiAgentError
 ├── UserError                  the caller's mistake: the message says what to change
 │   └── ToolDefinitionError    a function or schema that cannot become a tool
-└── ProviderError              the endpoint's failure; `retryable`, `request_id`, `messages`
+└── ProviderError              the endpoint's failure; `retryable`, `request_id`
     ├── ConnectionFailed       no connection, or it broke before the first byte of an answer
     ├── ProviderTimeout        connect, first byte, idle stream or the whole call took too long
     ├── StreamBroken           an answer began and did not end
@@ -18,14 +18,32 @@ KimiAgentError
 ModelRetry                     raised *by a tool*: its text goes to the model, which may call again
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kimi_agent.messages import Message
 
 
 class KimiAgentError(Exception):
-    """Base of everything that this library raises on purpose."""
+    """Base of everything that this library raises on purpose.
+
+    Attributes:
+        messages: where a run raised it, the run's legal history so far, to go on from
+            (`agent.run(…, messages=error.messages)`).
+    """
+
+    messages: tuple["Message", ...] = ()
+
+    def __reduce__(self) -> Any:
+        """Errors cross process borders whole, whatever their constructors take."""
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
+
+def _rebuilt(kind: type[KimiAgentError], args: tuple[Any, ...], state: dict[str, Any]) -> KimiAgentError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class UserError(KimiAgentError):
@@ -42,7 +60,6 @@ class ProviderError(KimiAgentError):
     Attributes:
         retryable: whether the same request may succeed later.
         request_id: the endpoint's own name for the request, for its support.
-        messages: the run's legal history so far, to go on from (`agent.run(…, messages=error.messages)`).
     """
 
     retryable = False

@@ -14,11 +14,12 @@
 Every event names its run, and the call of another run that started it, if one did. `to_dict` gives plain JSON-able data.
 """
 
+import math
 from dataclasses import dataclass, fields
 from typing import Any, TypeAlias
 
 from kimi_agent.limits import Usage
-from kimi_agent.messages import AssistantMessage, File, Image, Message, Text, ToolCall, ToolMessage, UserMessage
+from kimi_agent.messages import AssistantMessage, File, Image, Message, SystemMessage, Text, ToolCall, ToolMessage, UserMessage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +134,10 @@ class ToolProgress(_Event):
 
 @dataclass(frozen=True, slots=True)
 class ToolEnd(_Event):
-    """A call has its result; `value` is what the tool returned, for the reader, where `result` is what the model sees."""
+    """A call has its result, or was cancelled, and then `result` says what is known.
+
+    `value` is what the tool returned, for the reader, where `result` is what the model sees.
+    """
 
     call: ToolCall
     result: ToolMessage
@@ -143,7 +147,10 @@ class ToolEnd(_Event):
 
 @dataclass(frozen=True, slots=True)
 class ApprovalRequested(_Event):
-    """A call waits for a decision or a result from outside; the run ends with stop reason "pending" and can be resumed."""
+    """A call waits for a decision or a result from outside, and has no `ToolEnd` yet.
+
+    The run ends with stop reason "pending", and can be resumed.
+    """
 
     call: ToolCall
     reason: str = ""
@@ -158,7 +165,7 @@ class InputReceived(_Event):
 
 @dataclass(frozen=True, slots=True)
 class RunEnd(_Event):
-    """The run is over."""
+    """The run is over: with a stop reason, or with "error", and then the error is raised from the stream."""
 
     stop_reason: str
     output: Any
@@ -171,21 +178,30 @@ Event: TypeAlias = (
     | InputReceived | RunEnd
 )  # fmt: skip
 
-_PLAIN = (str, int, float, bool, type(None))
+_DEPTH = 20
 
 
-def _plain(value: Any) -> Any:
-    """Dataclasses as dicts with a `type`, sequences as lists, bytes as their length, what is unknown as its text."""
-    if isinstance(value, _PLAIN):
+def _plain(value: Any, depth: int = 0) -> Any:
+    """Dataclasses as dicts with a `type`, sequences as lists, bytes as their length, what is unknown or too deep as its text."""
+    if value is None or isinstance(value, str | int | bool):
         return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
     if isinstance(value, bytes):
         return len(value)
+    try:
+        return _nested(value, depth + 1) if depth < _DEPTH else str(value)
+    except Exception as e:  # a tool's value may be anything: those who watch must not fail because of it
+        return f"<{type(value).__name__}: {type(e).__name__}>"
+
+
+def _nested(value: Any, depth: int) -> Any:
     if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        return {str(k): _plain(v, depth) for k, v in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]  # pyright: ignore[reportUnknownVariableType]
+        return [_plain(v, depth) for v in value]  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, Text | Image | File | ToolCall | ToolMessage | AssistantMessage | UserMessage | SystemMessage | Usage):
+        return {"type": type(value).__name__, **{f.name: _plain(getattr(value, f.name), depth) for f in fields(value)}}
     if hasattr(value, "model_dump"):
-        return value.model_dump(mode="json")
-    if isinstance(value, Text | Image | File | ToolCall | ToolMessage | AssistantMessage | UserMessage | Usage):
-        return {"type": type(value).__name__, **{f.name: _plain(getattr(value, f.name)) for f in fields(value)}}
+        return _plain(value.model_dump(mode="json"), depth)
     return str(value)

@@ -5,7 +5,7 @@ answered that was not called; call indices rise. Repair adds rather than deletes
 cannot be sent; it stays in the journal), is idempotent, and returns the same messages where there is nothing to do.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -26,11 +26,12 @@ from kimi_agent.records import (
 INTERRUPTED = "The call was interrupted before it ran. Call again if it is still needed."
 UNKNOWN_OUTCOME = "The run was interrupted while this call ran: its outcome is unknown. Find out before calling again."
 
+NOT_KNOWN = "There is no result of this call: it is not known whether it ran."
 NO_RESULT = "No result came before the user went on."
 
 
 def project(messages: Sequence[Message], first_index: int = 0) -> list[Message]:
-    """A legal history of these messages; calls without a result are answered as interrupted.
+    """A legal history of these messages; calls without a result are answered by saying so.
 
     `first_index` is the index that the first call must at least have.
     """
@@ -42,11 +43,11 @@ def project(messages: Sequence[Message], first_index: int = 0) -> list[Message]:
         if isinstance(message, AssistantMessage) and message.tool_calls:
             turn = _numbered(message, first_index)
             first_index = turn.tool_calls[-1].index + 1
-            results = list[ToolMessage]()
-            while i < len(messages) and isinstance(result := messages[i], ToolMessage):
-                results.append(result)
+            results, others = list[ToolMessage](), list[Message]()
+            while i < len(messages) and not isinstance(behind := messages[i], AssistantMessage):
+                (results if isinstance(behind, ToolMessage) else others).append(behind)  # pyright: ignore[reportArgumentType]
                 i += 1
-            legal += [turn, *_answers(turn, results)]
+            legal += [turn, *_answers(turn, results), *others]
         elif not isinstance(message, ToolMessage):
             legal.append(message)
     return legal
@@ -67,7 +68,7 @@ def _answers(turn: AssistantMessage, results: list[ToolMessage]) -> list[ToolMes
     for call in turn.tool_calls:
         mine = next((r for r in results if r.call_id == call.id), None)
         if mine is None:
-            mine = ToolMessage(call.id, call.name, INTERRUPTED, is_error=True)
+            mine = ToolMessage(call.id, call.name, NOT_KNOWN, is_error=True)
         else:
             results.remove(mine)
         answers.append(mine)
@@ -86,6 +87,7 @@ class Conversation:
         usage: what the last run used.
         first_new: index in `messages` of the first that the last run added.
         next_index: index of the next call.
+        turns_before: the calls of each turn that a fold found in the last run; empty in a run that is new.
         stop_reason: of the last run; None while it runs, or where it broke off.
     """
 
@@ -100,9 +102,11 @@ class Conversation:
         self.next_index = 0
         self.stop_reason: str | None = None
         self.run_id: str | None = None
+        self.turns_before: list[tuple[ToolCall, ...]] = []
         self._settled: list[Message] = []
         self._open: AssistantMessage | None = None
         self._made: list[CallMade] = []
+        self._queued: list[Message] = []
 
     def apply(self, record: Record) -> None:
         """Takes in the next record."""
@@ -110,6 +114,8 @@ class Conversation:
             self._begin_run(record.run_id)
         self.stop_reason = None
         match record:
+            case InputAdded(queued=True):
+                self._queued += record.messages
             case InputAdded():
                 self._add_input(record)
             case CallMade():
@@ -131,27 +137,41 @@ class Conversation:
                 self._open = record.message
                 self.turns += 1
                 self.usage += record.usage
+                if record.message.tool_calls:
+                    self.next_index = max(self.next_index, record.message.tool_calls[-1].index + 1)
             case RunEnded():
                 self.stop_reason = record.stop_reason
 
     @property
     def messages(self) -> tuple[Message, ...]:
-        """Everything said, in order. Calls of the last turn that have no result are left open; all others are answered."""
+        """Everything said, in order. Calls of the last turn that have no result yet are left open."""
+        return self._with_results(lambda call: self.finished.get(call.id))
+
+    @property
+    def transcript(self) -> tuple[Message, ...]:
+        """As `messages`, of a run that has ended: only calls that wait for a decision or a result are left open."""
+        return self._with_results(lambda c: self.finished.get(c.id) or (None if c.id in self.pending else self.synthetic(c)))
+
+    def _with_results(self, result_of: Callable[[ToolCall], ToolMessage | None]) -> tuple[Message, ...]:
         turn = self.open_turn
         if turn is None:
-            return tuple(self._settled)
-        results = (self.finished[c.id] for c in turn.tool_calls if c.id in self.finished)
-        return (*self._settled, turn, *results)
+            return (*self._settled, *self._queued)
+        return (*self._settled, turn, *(r for c in turn.tool_calls if (r := result_of(c)) is not None), *self._queued)
 
     @property
     def history(self) -> tuple[Message, ...]:
         """A legal history to send: open calls are answered as interrupted, or as of unknown outcome where they were started."""
         turn = self.open_turn
-        return tuple(self._settled) if turn is None else (*self._settled, *self._answered(turn))
+        return (*self._settled, *(self._answered(turn) if turn is not None else ()), *self._queued)
+
+    @property
+    def waiting(self) -> tuple[ToolCall, ...]:
+        """Calls of the last turn that wait for a decision or a result from outside."""
+        return tuple(c for c in self.unanswered if c.id in self.pending)
 
     @property
     def unanswered(self) -> tuple[ToolCall, ...]:
-        """Calls of the last turn that have no result."""
+        """Calls of the last turn that have no result, whether they wait or were interrupted."""
         turn = self.open_turn
         return () if turn is None else tuple(c for c in turn.tool_calls if c.id not in self.finished)
 
@@ -190,15 +210,19 @@ class Conversation:
         turn = self._open if keep_made else self.open_turn
         if turn is not None:
             self._settled += self._answered(turn)
+        if not (keep_made and self._made):
+            self._settled += self._queued
+            self._queued.clear()
         self._open = None
         if not keep_made:
             self._made.clear()
 
     def _answered(self, turn: AssistantMessage) -> list[Message]:
-        answers = [self.finished.get(c.id) or self._synthetic(c) for c in turn.tool_calls]
+        answers = [self.finished.get(c.id) or self.synthetic(c) for c in turn.tool_calls]
         return [turn, *answers]
 
-    def _synthetic(self, call: ToolCall) -> ToolMessage:
+    def synthetic(self, call: ToolCall) -> ToolMessage:
+        """The answer to a call that has none: interrupted, or, where it was started, of unknown outcome."""
         text = UNKNOWN_OUTCOME if call.id in self.started else INTERRUPTED
         return ToolMessage(call.id, call.name, text, is_error=True)
 
@@ -208,6 +232,11 @@ def fold(records: Iterable[Record], parent_call_id: str | None = None) -> Conver
     as `parent_call_id`, are the ones looked at."""
     conversation = Conversation()
     for record in records:
-        if record.parent_call_id == parent_call_id:
-            conversation.apply(record)
+        if record.parent_call_id != parent_call_id:
+            continue
+        if record.run_id != conversation.run_id:
+            conversation.turns_before = []
+        conversation.apply(record)
+        if isinstance(record, TurnEnded):
+            conversation.turns_before.append(record.message.tool_calls)
     return conversation

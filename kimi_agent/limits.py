@@ -47,3 +47,10 @@ class Limits:
     cost_usd: float | None = None
     wall_clock: float | None = None
     repeats: int | None = 12
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a limit that no run could keep."""
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if value is not None and value <= 0:
+                raise ValueError(f"Limits({f.name}={value}): a limit is above 0, or None")

@@ -8,10 +8,11 @@ There is one loop: streaming is this loop with somebody listening to `run.emit`.
 is relied on, so a run that stops anywhere can go on from what its journal says.
 """
 
+from asyncio import CancelledError
 from contextlib import aclosing
 from dataclasses import replace
 
-from kimi_agent.errors import ProviderError, StreamBroken
+from kimi_agent.errors import KimiAgentError, ProviderError, StreamBroken
 from kimi_agent.events import InputReceived, TurnBegin, TurnEnd
 from kimi_agent.history import UNKNOWN_OUTCOME
 from kimi_agent.limits import Usage
@@ -20,28 +21,28 @@ from kimi_agent.records import CallFinished, CallMade, InputAdded, RunEnded, Tur
 from kimi_agent.request import offered_tools, request_for
 from kimi_agent.run import AnyTool, Run, new_id
 from kimi_agent.tooling.dispatch import Dispatcher
-from kimi_agent.turn import Turn
+from kimi_agent.turn import Turn, has_content
 
 
 async def run(run: Run) -> str:
     """Steps until the end; returns the stop reason: "completed", "pending", "length", a limit's name, or why it was cancelled.
 
-    Raises ProviderError for what the endpoint did, with `messages` to go on from, and UserError for what cannot be sent.
+    Raises ProviderError for what the endpoint did, and UserError for what cannot be sent, with `messages` to go on from.
     """
     stop = None
     try:
         async with run.scope:
             await _close_broken_turn(run)
             while stop is None:
-                stop = await _limit_reached(run) or await step(run)
-    except ProviderError as e:
-        e.messages = run.conversation.history
+                stop = run.scope.over or await _limit_reached(run) or await step(run)
+        await _end(run, stop := stop or run.scope.reason or "cancelled")
+        return stop
+    except (Exception, CancelledError) as e:
+        if not run.ending:
+            await _end(run, "cancelled" if isinstance(e, CancelledError) else "error")
+        if isinstance(e, KimiAgentError):
+            e.messages = run.conversation.history
         raise
-    if run.streaming is not None:  # cancelled while the model spoke: what it had said is kept
-        await _end_turn(run, run.streaming)
-    stop = stop or run.scope.reason or "cancelled"
-    await run.record(run.made(RunEnded, stop_reason=stop))
-    return stop
 
 
 async def step(run: Run) -> str | None:
@@ -50,7 +51,8 @@ async def step(run: Run) -> str | None:
     Returns the stop reason if the run is over with it.
     """
     tools = await offered_tools(run)
-    plan = run.plan
+    plan, repeatable = run.plan, [t.name for t in tools.values() if t.rules.repeatable]
+    run.seed_guard(repeatable)
     async with Dispatcher(run, tools, plan.dispatch, plan.hooks, plan.approver) as dispatcher:
         message = None
         if run.conversation.unanswered:
@@ -58,11 +60,12 @@ async def step(run: Run) -> str | None:
         else:
             message = await generate(run, tools, dispatcher)
         await dispatcher.settle()
+    if message is not None:
+        run.guard.turn_ended(message.tool_calls, repeatable)
     if run.conversation.unanswered:
         return "pending"
     if message is None:
         return None
-    run.guard.turn_ended(message.tool_calls, exempt=[t.name for t in tools.values() if t.rules.repeatable])
     if message.tool_calls or run.inbox:
         return None
     return "length" if message.finish_reason == "length" else "completed"
@@ -87,6 +90,7 @@ async def generate(run: Run, tools: dict[str, AnyTool], dispatcher: Dispatcher) 
     except ProviderError:
         if dispatcher.idle:
             run.streaming = None
+            run.emit(TurnEnd, run.turn, turn.message(), turn.usage)
             raise
     message = await _end_turn(run, turn)
     if turn.usage.input_tokens:
@@ -96,11 +100,30 @@ async def generate(run: Run, tools: dict[str, AnyTool], dispatcher: Dispatcher) 
     return message
 
 
+async def _take_in(run: Run) -> None:
+    """Injected messages, into the journal: none that was accepted is lost."""
+    while run.inbox:
+        message = run.inbox[0]
+        await run.record(run.made(InputAdded, messages=(message,), queued=True))
+        run.inbox.popleft()
+        run.emit(InputReceived, message)
+
+
+async def _end(run: Run, stop: str) -> None:
+    """What was said in a turn that was cancelled is kept, and so is what was injected and not heard."""
+    run.ending = True
+    if run.streaming is not None:
+        await _end_turn(run, run.streaming)
+    await _take_in(run)
+    await run.record(run.made(RunEnded, stop_reason=stop))
+
+
 async def _end_turn(run: Run, turn: Turn) -> AssistantMessage:
-    message, usage = turn.message(), _priced(run, turn.usage)
+    message, usage, number = turn.message(), _priced(run, turn.usage), run.turn
     run.streaming = None
-    await run.record(run.made(TurnEnded, message=message, usage=usage))
-    run.emit(TurnEnd, run.turn - 1, message, usage)
+    if turn.finished or has_content(message):
+        await run.record(run.made(TurnEnded, message=message, usage=usage))
+    run.emit(TurnEnd, number, message, usage)
     return message
 
 
@@ -116,10 +139,7 @@ async def _limit_reached(run: Run) -> str | None:
     """
     if run.conversation.unanswered:
         return None
-    while run.inbox:
-        message = run.inbox.popleft()
-        await run.record(run.made(InputAdded, messages=(message,)))
-        run.emit(InputReceived, message)
+    await _take_in(run)
     limits, used = run.plan.limits, run.usage
     reached = {
         "turns": limits.turns is not None and run.turn >= limits.turns,

@@ -32,11 +32,13 @@ class _Record:
 class InputAdded(_Record):
     """Messages that came from outside: a conversation carried over, a prompt, a message injected in mid-run.
 
-    `new` is False for messages that an earlier run made.
+    `new` is False for messages that an earlier run made. `queued` ones, injected in mid-run, stand behind the results of the turn
+    that is open, also where those are still to come.
     """
 
     messages: tuple[Message, ...]
     new: bool = True
+    queued: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,9 @@ _PATTERNS = (
     (re.compile(r"(?i)([?&](?:api[_-]?key|key|(?:access_)?token|secret|signature|password)=)[^&\s\"'#]+"), rf"\1{_MASK}"),
     (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^/\s:@]*(?::[^/\s@]*)?@"), rf"\1{_MASK}@"),
     (re.compile(r"(?i)([\"']?(?:authorization|api[_-]?key|x-api-key)[\"']?\s*[:=]\s*[\"'])[^\"']+"), rf"\1{_MASK}"),
+    (re.compile(r"(?i)\b([\w-]*api[_-]?key\s*[:=]\s*)(?!\*)[^\s\"'&,;)}\]]{6,}"), rf"\1{_MASK}"),
+    (re.compile(r"(?i)(\bauthorization\s*[:=]\s*(?!bearer|basic)(?:\w+\s+)?)(?!\*)[^\s\"',;)}\]]{6,}"), rf"\1{_MASK}"),
+    (re.compile(r"\b(gh[opsu]|github_pat|hf|xox[abp])_[A-Za-z0-9_]{10,}"), rf"\1_{_MASK}"),
 )
 _secrets: set[str] = set()
 

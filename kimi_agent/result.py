@@ -37,7 +37,7 @@ class RunResult:
 
 def result_of(conversation: Conversation, journal: Journal) -> RunResult:
     """The result of the conversation's last run."""
-    messages = conversation.messages
+    messages = conversation.transcript
     new = messages[conversation.first_new :]
     said = next((m for m in reversed(new) if isinstance(m, AssistantMessage)), None)
     return RunResult(
@@ -46,7 +46,7 @@ def result_of(conversation: Conversation, journal: Journal) -> RunResult:
         messages=messages,
         new_messages=new,
         usage=conversation.usage,
-        pending=conversation.unanswered,
+        pending=conversation.waiting,
         run_id=conversation.run_id or "",
         journal=journal,
     )

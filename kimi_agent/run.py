@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -11,11 +11,11 @@ from kimi_agent.errors import UserError
 from kimi_agent.events import Event, ToolProgress
 from kimi_agent.history import Conversation
 from kimi_agent.limits import Limits, Usage
-from kimi_agent.messages import Content, Message, UserMessage
+from kimi_agent.messages import Content, Message, ToolCall, ToolMessage, UserMessage
 from kimi_agent.models.base import Model
-from kimi_agent.records import CallDecided, CallFinished, Record
+from kimi_agent.records import CallDecided, Record
 from kimi_agent.scope import CancelScope
-from kimi_agent.sessions.journal import Journal
+from kimi_agent.sessions.journal import Journal, MemoryJournal, release
 from kimi_agent.settings import ModelSettings
 from kimi_agent.tooling.approval import Approver
 from kimi_agent.tooling.context import RunContext
@@ -62,6 +62,7 @@ class Run:
     guard: RepeatGuard = field(default_factory=RepeatGuard)
     retries: dict[str, int] = field(default_factory=dict[str, int])
     streaming: Turn | None = None
+    ending: bool = False
     known_tokens: int = 0
     known_messages: int = 0
     scope: CancelScope = field(init=False)
@@ -72,12 +73,16 @@ class Run:
         self.slots = asyncio.Semaphore(self.plan.dispatch.concurrency)
 
     async def record(self, record: Record) -> None:
-        """Journals, then takes in. A result that is there is written even if the run is being cancelled."""
-        if isinstance(record, CallFinished):
-            await _uncancelled(self.journal, record)
-        else:
-            await self.journal.append(record)
+        """Journals, then takes in: both or, where the journal fails, neither. A cancellation in between is heard afterwards."""
+        journal = self.journal
+        if isinstance(journal, MemoryJournal) and type(journal).append is MemoryJournal.append:  # at once: nothing comes in between
+            await journal.append(record)
+            self.conversation.apply(record)
+            return
+        cancelled = await _to_the_end(journal.append(record))
         self.conversation.apply(record)
+        if cancelled is not None:
+            raise cancelled
 
     def made(self, record: type[Any], **values: Any) -> Any:
         """A record of this run."""
@@ -92,6 +97,10 @@ class Run:
         """For tools, hooks, filters and instructions."""
         return RunContext(self.plan.deps, self, call_id, tool_name, retry)
 
+    def unfinished(self, call: ToolCall) -> ToolMessage:
+        """What is known of a call that has no result."""
+        return self.conversation.synthetic(call)
+
     @property
     def decisions(self) -> Mapping[str, CallDecided]:
         """Decisions that the journal holds."""
@@ -100,7 +109,8 @@ class Run:
     @property
     def messages(self) -> tuple[Message, ...]:
         """The conversation so far."""
-        return self.conversation.messages
+        conversation = self.conversation
+        return conversation.messages if conversation.stop_reason is None else conversation.transcript
 
     @property
     def usage(self) -> Usage:
@@ -112,9 +122,19 @@ class Run:
         """Turns that ended."""
         return self.conversation.turns
 
+    def seed_guard(self, exempt: Sequence[str]) -> None:
+        """Has the repeat guard know the turns before a run was taken up again."""
+        turns, self.conversation.turns_before = self.conversation.turns_before, []
+        for calls in turns:
+            self.guard.turn_ended(calls, exempt)
+
+    def release(self) -> None:
+        """Another run may have the journal."""
+        release(self.journal, self.parent_call_id)
+
     def inject(self, content: Content) -> None:
         """Adds a user message before the next turn. From the run's own thread."""
-        if self.conversation.stop_reason is not None:
+        if self.ending:
             raise UserError("the run has ended: nothing can be injected any more")
         self.inbox.append(UserMessage(content))
 
@@ -123,18 +143,24 @@ class Run:
         self.scope.cancel(reason)
 
     def report(self, call_id: str, text: str) -> None:
-        """A tool's progress; from any thread."""
-        self.emit(ToolProgress, call_id, text)
+        """A tool's progress; from any thread. A thread that was given up is not heard any more."""
+        if call_id not in self.conversation.finished:
+            self.emit(ToolProgress, call_id, text)
 
 
-async def _uncancelled(journal: Journal, record: Record) -> None:
-    """Waits for the record to be in, also when cancelled in between, and is cancelled then."""
-    writing = asyncio.ensure_future(journal.append(record))
-    try:
-        await asyncio.shield(writing)
-    except asyncio.CancelledError:
-        await writing
-        raise
+async def _to_the_end(writing: Coroutine[Any, Any, None]) -> asyncio.CancelledError | None:
+    """Waits until it is done, whoever cancels meanwhile; the cancellation, if there was one. Raises what the writing raises."""
+    task = asyncio.ensure_future(writing)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as e:
+            if task.cancelled():
+                raise
+            cancelled = e
+    task.result()
+    return cancelled
 
 
 def new_id(prefix: str) -> str:

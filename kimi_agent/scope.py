@@ -1,7 +1,12 @@
 """One way to end a run early, whoever wants it: the clock, the caller, a tool."""
 
 import asyncio
+from contextlib import suppress
 from types import TracebackType
+
+from kimi_agent.errors import UserError
+
+_TAKEN = ("completed", "pending")
 
 
 class CancelScope:
@@ -36,10 +41,23 @@ class CancelScope:
         return False
 
     def cancel(self, reason: str = "cancelled") -> None:
-        """Ends what is inside with this reason; from any thread, before or while it runs. Later reasons are not heard."""
-        self._wanted = self._wanted or reason
+        """Ends what is inside with this reason; from any thread, before or while it runs. Later reasons are not heard.
+
+        Raises UserError for a reason that would say that the run had ended by itself.
+        """
+        if reason in _TAKEN:
+            raise UserError(f"a run cannot be cancelled with the reason {reason!r}")
+        self._wanted = self._wanted or reason or "cancelled"
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._fire)
+            with suppress(RuntimeError):  # the loop has closed: there is nothing left to end
+                self._loop.call_soon_threadsafe(self._fire)
+
+    @property
+    def over(self) -> str | None:
+        """The stop reason, if it has fired; so that a hook or a model that swallows the cancellation does not undo it."""
+        if self._wanted is not None:
+            return self._wanted
+        return "wall_clock" if self._timeout is not None and self._timeout.expired() else None
 
     def _fire(self) -> None:
         if self._timeout is not None and not self._timeout.expired() and self._loop is not None:

@@ -60,8 +60,8 @@ class ModelSettings:
     response_format: Mapping[str, Any] | None = None
     stream: bool | None = None
     timeouts: Timeouts | None = None
-    extra_body: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    extra_headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    extra_body: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    extra_headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
 
     def over(self, base: "ModelSettings") -> "ModelSettings":
         """These settings, and `base` where these say nothing; the two mappings are merged key by key."""

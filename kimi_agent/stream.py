@@ -69,6 +69,8 @@ class RunStream:
         self._task: asyncio.Task[RunResult] | None = None
         self._run: Run | None = None
         self._result: RunResult | None = None
+        self._starting: asyncio.Future[None] | None = None
+        self._cancel_reason: str | None = None
 
     @property
     def result(self) -> RunResult:
@@ -89,7 +91,8 @@ class RunStream:
         self._run.inject(content)
 
     def request_cancel(self, reason: str = "cancelled") -> None:
-        """As `cancel`, without waiting: from any thread, or a signal handler."""
+        """As `cancel`, without waiting: from any thread, or a signal handler; also before the run has begun."""
+        self._cancel_reason = reason
         if self._run is not None:
             self._run.cancel(reason)
 
@@ -98,7 +101,7 @@ class RunStream:
         self.request_cancel(reason)
         if self._task is None:
             raise UserError("the run has not begun")
-        return await self._task
+        return await asyncio.shield(self._task)
 
     def __aiter__(self) -> "RunStream":
         return self
@@ -132,12 +135,28 @@ class RunStream:
             self._task.get_loop().call_soon_threadsafe(self._task.cancel)
 
     async def _begin(self) -> None:
-        if self._task is not None:
-            return
+        """Once, however many ask for the first event."""
+        if self._task is None:
+            self._starting = self._starting or asyncio.ensure_future(self._start())
+            await asyncio.shield(self._starting)
+
+    async def _start(self) -> None:
         self._run = run = await self._prepare()
+        if self._cancel_reason is not None:
+            run.cancel(self._cancel_reason)
         self._channel = channel = _Channel()
         run.sink = channel.send
         self._task = asyncio.create_task(_drive(run, channel), name=f"run {run.run_id}")
+        self._task.add_done_callback(_ended(run))
+
+
+def _ended(run: Run) -> Callable[[asyncio.Task[RunResult]], None]:
+    def done(task: asyncio.Task[RunResult]) -> None:
+        run.release()
+        if not task.cancelled():
+            task.exception()  # an error that nobody reads is no news for asyncio's handler
+
+    return done
 
 
 async def _drive(run: Run, channel: _Channel) -> RunResult:
@@ -151,7 +170,13 @@ async def drive(run: Run) -> RunResult:
     """The loop with its first and last event, and the result."""
     conversation = run.conversation
     run.emit(RunBegin, conversation.messages[conversation.first_new :])
-    await loop.run(run)
+    try:
+        await loop.run(run)
+    except (Exception, asyncio.CancelledError) as e:
+        run.emit(RunEnd, "cancelled" if isinstance(e, asyncio.CancelledError) else "error", None, run.usage)
+        raise
+    finally:
+        run.release()
     result = result_of(conversation, run.journal)
     run.emit(RunEnd, result.stop_reason, result.output, result.usage)
     return result

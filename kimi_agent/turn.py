@@ -99,7 +99,7 @@ class Turn:
             case ReasoningPart(text):
                 self._think(text)
             case CallBegin():
-                self._begin_call(part)
+                return self._begin_call(part)
             case CallArguments(key, fragment):
                 self._add_arguments(key, fragment)
             case CallEnd(key):
@@ -116,6 +116,8 @@ class Turn:
 
     def message(self) -> AssistantMessage:
         """The turn as a message; one that broke off holds the calls that were complete."""
+        if not self.finished:
+            self._cut_open_calls()
         self._fall_silent()
         calls = tuple(sorted(self._complete, key=lambda c: c.index))
         reason = self._finish_reason if self.finished else "interrupted"
@@ -159,12 +161,16 @@ class Turn:
             self._speaking = None
             self._emit(end, "".join(pieces))
 
-    def _begin_call(self, part: CallBegin) -> None:
+    def _begin_call(self, part: CallBegin) -> list[ToolCall]:
+        """A key that is used again ends the call that had it."""
+        before = self._calls.pop(part.key, None)
+        done = [] if before is None else [self._completed(before)]
         self._fall_silent()
         call = _OpenCall(self._new_id("call"), self._next_index, part.name, part.raw_id)
         self._next_index += 1
         self._calls[part.key] = call
         self._emit(ToolCallBegin, call.id, call.name)
+        return done
 
     def _add_arguments(self, key: int, fragment: str) -> None:
         if fragment and (call := self._calls.get(key)) is not None:
@@ -188,16 +194,20 @@ class Turn:
     def _finish(self, reason: str | None) -> list[ToolCall]:
         self.finished, self._finish_reason = True, reason
         self._fall_silent()
-        still_open = list(self._calls.values())
+        if reason == "length":
+            whole = [call for call in self._calls.values() if call.whole]
+            self._calls = {key: call for key, call in self._calls.items() if not call.whole}
+            self._cut_open_calls()
+        else:
+            whole = list(self._calls.values())
+            self._calls.clear()
+        return [self._completed(call) for call in whole]
+
+    def _cut_open_calls(self) -> None:
+        for call in self._calls.values():
+            self._cut.append(call.as_call())
+            self._emit(ToolCallEnd, self._cut[-1], cut=True)
         self._calls.clear()
-        done: list[ToolCall] = []
-        for call in still_open:
-            if reason == "length" and not call.whole:
-                self._cut.append(call.as_call())
-                self._emit(ToolCallEnd, self._cut[-1], cut=True)
-            else:
-                done.append(self._completed(call))
-        return done
 
 
 def has_content(message: AssistantMessage) -> bool:

@@ -25,7 +25,7 @@ from kimi_agent import (
     call,
     tool,
 )
-from kimi_agent.history import INTERRUPTED, UNKNOWN_OUTCOME, fold, project
+from kimi_agent.history import INTERRUPTED, NOT_KNOWN, UNKNOWN_OUTCOME, fold, project
 from kimi_agent.records import CallFinished, CallMade, CallStarted, Record, RunEnded
 
 pytestmark = pytest.mark.anyio
@@ -169,10 +169,9 @@ async def test_an_open_turn_keeps_text_and_reasoning() -> None:
 
 
 async def test_an_unfinished_call_is_of_unknown_outcome_and_an_unstarted_one_interrupted() -> None:
-    async def never(n: int) -> None:
-        raise Crash
+    async def never(n: int) -> None: ...
 
-    journal = MemoryJournal()
+    journal = CrashingJournal((), 3)
     with pytest.raises(Crash):
         await Agent(ScriptedModel([call("never", n=1)]), tools=[never]).run("go", journal=journal)
     assert fold(journal.records).history[-1].text == UNKNOWN_OUTCOME  # type: ignore[union-attr]
@@ -292,7 +291,7 @@ async def test_history_repair_is_pure_idempotent_and_adds() -> None:
     broken = (UserMessage("go"), turn, ToolMessage("b", "x", "B"), ToolMessage("z", "x", "orphan"), UserMessage("on"))
     legal = project(broken)
     assert_legal(tuple(legal))
-    assert [m.text for m in legal if isinstance(m, ToolMessage)] == [INTERRUPTED, "B"]
+    assert [m.text for m in legal if isinstance(m, ToolMessage)] == [NOT_KNOWN, "B"]
     assert project(legal) == legal
     assert project((UserMessage("x"),))[0] is not None
     assert turn.tool_calls == (a, b), "what was given is not touched"

@@ -31,6 +31,7 @@ from kimi_agent import (
     call,
     tool,
 )
+from kimi_agent.history import UNKNOWN_OUTCOME
 from kimi_agent.wire.parts import CallArguments, CallBegin, CallEnd, Finish, TextPart, WirePart
 
 pytestmark = pytest.mark.anyio
@@ -331,4 +332,5 @@ async def test_a_tool_can_end_the_run() -> None:
     journal = MemoryJournal()
     result = await Agent(ScriptedModel([call("enough")]), tools=[enough]).run("go", journal=journal)
     assert result.stop_reason == "enough"
-    assert [c.name for c in result.pending] == ["enough"]
+    assert result.pending == (), "nothing waits: the call was cut"
+    assert results(result.messages) == [UNKNOWN_OUTCOME]

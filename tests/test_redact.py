@@ -19,6 +19,10 @@ from kimi_agent.redact import get_logger, redact, register_secret
         ('{"api_key": "abcdef"}', '{"api_key": "***"}'),
         ("{'Authorization': 'Token abcdef'}", "{'Authorization': '***'}"),
         ("Proxy-Authorization: Basic bWU6cGFzcw==", "Proxy-Authorization: Basic ***"),
+        ("x-api-key: abcdef1234", "x-api-key: ***"),
+        ("MOONSHOT_API_KEY=abcdef1234 make", "MOONSHOT_API_KEY=*** make"),
+        ("Authorization: Token abcdef1234", "Authorization: Token ***"),
+        ("remote: ghp_abcdef1234567890", "remote: ghp_***"),
     ],
 )
 def test_secrets_are_masked(text: str, shown: str) -> None:

@@ -16,6 +16,7 @@ from kimi_agent.cli.environment import ENV_FILE, read_environment
 from kimi_agent.cli.exits import USAGE
 from kimi_agent.errors import UserError
 from kimi_agent.models.resolve import explain_model, resolve_model
+from kimi_agent.redact import redact
 
 _KEYS = ("MOONSHOT_API_KEY", "KIMI_API_KEY", "KIMI_ENDPOINT_API_KEY")
 _PLAIN = ("KIMI_BASE_URL", "KIMI_MODEL_NAME", "KIMI_LOCAL_BASE_URL", "KIMI_AGENT_CACHE", "KIMI_EMBEDDED_MODEL")
@@ -27,7 +28,11 @@ def doctor(
 ) -> None:
     """Say what is configured and which model a run would use. Exit code 2 if there is none."""
     console = Console(highlight=False)
-    from_file = read_environment()
+    try:
+        from_file = read_environment()
+    except UserError as e:
+        console.print(Styled(str(e), "red"), soft_wrap=True)
+        raise typer.Exit(USAGE) from None
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
@@ -62,7 +67,7 @@ def _variables(from_file: list[str]) -> list[tuple[str, str]]:
     rows: list[tuple[str, str]] = []
     for name in (*_KEYS, *_PLAIN):
         value = os.environ.get(name)
-        shown = "not set" if not value else "set" if name in _KEYS else value
+        shown = "not set" if not value else "set" if name in _KEYS else redact(value)
         rows.append((name, shown + (f" (from {ENV_FILE})" if value and name in from_file else "")))
     return rows
 

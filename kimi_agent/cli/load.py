@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import sys
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,12 +19,19 @@ def load_tool(spec: str) -> Any:
     value: Any = _module(where)
     for part in name.split("."):
         if not hasattr(value, part):
-            there = [n for n in dir(value) if not n.startswith("_") and callable(getattr(value, n))]
-            raise UserError(f"--tool {spec!r}: {where} has no {part!r}; it has {', '.join(there) or 'nothing to call'}")
+            raise UserError(f"--tool {spec!r}: {where} has no {part!r}; it has {', '.join(_callables(value)) or 'nothing to call'}")
         value = getattr(value, part)
     return value
 
 
+def _callables(value: Any) -> list[str]:
+    """What is defined there and can be called; what it imported from elsewhere is left out."""
+    home = getattr(value, "__name__", None)
+    public = {n: getattr(value, n) for n in dir(value) if not n.startswith("_")}
+    return [n for n, v in public.items() if callable(v) and getattr(v, "__module__", None) == home]
+
+
+@cache
 def _module(where: str) -> ModuleType:
     path = Path(where)
     try:
@@ -39,5 +47,7 @@ def _module(where: str) -> ModuleType:
         sys.path.insert(0, str(path.parent.resolve()))
         spec.loader.exec_module(module)
         return module
-    except (ImportError, SyntaxError) as e:
-        raise UserError(f"--tool: {where} cannot be imported: {e}") from e
+    except UserError:
+        raise
+    except Exception as e:  # whatever the file does when it is imported
+        raise UserError(f"--tool: {where} cannot be imported: {type(e).__name__}: {e}") from e

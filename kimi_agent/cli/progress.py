@@ -3,17 +3,20 @@
 import threading
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from kimi_agent.models.base import Model
 from kimi_agent.models.embedded import EmbeddedModel
-from kimi_agent.models.resolve import resolve_model
+from kimi_agent.models.resolve import explain_model, resolve_model
 
 
 def model_for(spec: str | None) -> Model:
     """As `resolve_model`; an embedded model shows its download on standard error. Raises UserError."""
     model = resolve_model(spec)
     if isinstance(model, EmbeddedModel):
+        why = "" if spec else f" ({explain_model(spec).partition(': ')[2]})"
+        Console(stderr=True, highlight=False).print(f"[dim]the embedded model answers, on this CPU{escape(why)}[/]", soft_wrap=True)
         model.show_progress(_Bar())
     return model
 

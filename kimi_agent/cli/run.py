@@ -1,6 +1,7 @@
 """`kimi-agent run`: one task from the command line, a file or standard input."""
 
 import asyncio
+import io
 import json
 import logging
 import signal
@@ -37,13 +38,16 @@ def run(
     ] = None,
     system: Annotated[str, typer.Option("--system", "-s", help="Instructions.")] = "",
     max_turns: Annotated[int, typer.Option("--max-turns", min=1, help="Most turns of the model.")] = 50,
-    timeout: Annotated[float | None, typer.Option("--timeout", help="Seconds for the whole run.")] = None,
+    timeout: Annotated[float | None, typer.Option("--timeout", min=0.001, help="Seconds for the whole run.")] = None,
     temperature: Annotated[float | None, typer.Option("--temperature", help="Sampling temperature.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the events, a JSON object a line.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show thoughts, whole results, usage, and log.")] = False,
 ) -> None:
     """Run a task to its end and show what happens. Keys come from the environment, or from a .env file here."""
     errors = Console(stderr=True, highlight=False)
+    for stream in (sys.stdout, sys.stderr):  # a console that lacks a sign must not end the run
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         read_environment()
         if verbose:

@@ -8,6 +8,7 @@ shared by all agents of the process.
 import asyncio
 import atexit
 import json
+import os
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from importlib.metadata import entry_points
@@ -101,6 +102,17 @@ class EmbeddedModel:
 OpenEngine = Callable[..., Engine]
 _engines: dict[tuple[OpenEngine | None, str], Engine] = {}
 _lock = threading.Lock()
+
+
+def _forget() -> None:
+    """A forked child has none of its parent's threads, the engine's among them."""
+    global _lock
+    _engines.clear()
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 def _installed() -> OpenEngine:

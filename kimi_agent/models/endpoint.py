@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kimi_agent.errors import (
     AuthenticationError,
     BadResponse,
+    ConnectionFailed,
     ProviderError,
     StatusError,
     UserError,
@@ -182,7 +183,7 @@ class ChatEndpoint:
                 raise await error_in(answer, clock)
             return json.loads(await read_whole(answer, clock))
         except ValueError:
-            raise BadResponse(f"GET {self.base_url}{path} gave no JSON") from None
+            raise BadResponse(f"GET {redact(self.base_url)}{path} gave no JSON: is the base URL right?") from None
         finally:
             await sending.__aexit__(None, None, None)
 
@@ -191,11 +192,17 @@ class ChatEndpoint:
         words = redact(str(error))
         if isinstance(error, AuthenticationError):
             words = f"{words} ({self._key_hint()})"
+        elif isinstance(error, ConnectionFailed):
+            words = f"no answer from {redact(self.base_url)}: {words}. Is it running, and is the base URL right?"
         error.args = (words,)
 
     def _key_hint(self) -> str:
         if not self._moonshot:
-            return f"pass the key that {self.base_url} wants as api_key"
+            sent = "the key that was sent is not one for it" if "authorization" in self._headers else "no key was sent"
+            return (
+                f"{sent}; pass api_key, or set KIMI_API_KEY where KIMI_BASE_URL names the endpoint, KIMI_ENDPOINT_API_KEY where "
+                "the model's name does"
+            )
         return (
             "set MOONSHOT_API_KEY or KIMI_API_KEY, or pass api_key; keys of api.moonshot.ai, api.moonshot.cn and api.kimi.com "
             f"are not interchangeable, and this is {self.base_url}"

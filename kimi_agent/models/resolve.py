@@ -11,6 +11,7 @@ Keys: MOONSHOT_API_KEY goes to Moonshot's own hosts only, KIMI_API_KEY also to K
 addresses that a spec names.
 """
 
+import difflib
 import os
 from dataclasses import dataclass
 
@@ -67,6 +68,8 @@ def explain_model(spec: "str | Model | None" = None) -> str:
     if choice.base_url is None:
         return f"embedded{f' ({choice.model})' if choice.model else ''}: {choice.why}"
     key = f"key from {choice.key_variable}" if choice.key_variable else "without a key"
+    if choice.key_variable is None and os.environ.get("MOONSHOT_API_KEY"):
+        key += " (MOONSHOT_API_KEY is for Moonshot's own hosts only)"
     if choice.key_variable is None and is_moonshot(choice.base_url):
         key = "but no key: set MOONSHOT_API_KEY or KIMI_API_KEY"
     return f"{choice.model or 'the served model'} at {redact(choice.base_url)}, {key}: {choice.why}"
@@ -91,7 +94,16 @@ def _choose(spec: str | None) -> _Choice:
             f'cannot read the model {redact(spec)!r}: write a name such as "kimi-k2.6", "openai:URL#model", "sglang:URL", '
             '"vllm:URL", "local" or "embedded"'
         )
+    _refuse_near_miss(spec, kind)
     return _named(spec, f"{spec!r} is a model's name")
+
+
+def _refuse_near_miss(spec: str, kind: str) -> None:
+    """A slip such as "embeded" must not send a conversation to the hosted API. Raises UserError."""
+    if kind in _ENGINES:
+        raise UserError(f'"{kind}" needs an address: "{kind}:http://host:port", with "#model" where it serves several')
+    if near := difflib.get_close_matches(kind.lower(), ("embedded", "local", *_ENGINES), n=1, cutoff=0.75):
+        raise UserError(f'there is no model {spec!r}: did you mean "{near[0]}"?')
 
 
 def _named(model: str, why: str) -> _Choice:

@@ -133,8 +133,10 @@ class ConsoleRenderer:
     def _end(self, event: RunEnd) -> None:
         self._stop_waiting()
         self._end_line()
-        if event.stop_reason != "completed":
-            self._print(Styled(f"stopped: {event.stop_reason}", "yellow"))
+        if event.stop_reason == "pending":
+            self._print(Styled("stopped: calls wait for approval, which agent.resume(…) in Python can give", "yellow"))
+        elif event.stop_reason not in ("completed", "error"):
+            self._print(Styled(f"stopped: {_plain(event.stop_reason)}", "yellow"))
         if self._verbose:
             used = event.usage
             cost = f", ${used.cost_usd:.4f}" if used.cost_usd else ""
@@ -164,9 +166,14 @@ def _shortened(text: str) -> str:
     return text if len(text) <= _RESULT_CHARS else text[:_RESULT_CHARS] + f"… {len(text) - _RESULT_CHARS} more characters"
 
 
+# Overrides of the writing direction let one text be read as another (CVE-2021-42574); separators end lines unseen.
+_DECEPTIVE = frozenset("\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2028\u2029\u2066\u2067\u2068\u2069\ufeff")
+
+
 def _plain(text: str) -> str:
-    """Without the control characters by which a text could move the cursor, recolour the screen or set the title."""
-    return "".join(c for c in text if c in "\n\t" or (ord(c) >= 32 and not 127 <= ord(c) < 160))
+    """Without the characters by which a text could move the cursor, recolour the screen, set the title or reverse the line."""
+    text = text.encode("utf-8", "replace").decode()
+    return "".join(c for c in text if c in "\n\t" or (ord(c) >= 32 and not 127 <= ord(c) < 160 and c not in _DECEPTIVE))
 
 
 def error_line(console: Console, text: str) -> None:

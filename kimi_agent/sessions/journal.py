@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from kimi_agent.errors import UserError
 from kimi_agent.records import Record
 
 
@@ -19,6 +20,22 @@ class Journal(Protocol):
     async def read(self) -> tuple[Record, ...]:
         """All records, oldest first."""
         ...
+
+
+_claimed: set[tuple[int, str | None]] = set()
+
+
+def claim(journal: Journal, parent_call_id: str | None) -> None:
+    """One run at a time writes to a journal, else a call could start twice. Raises UserError; see `release`."""
+    key = (id(journal), parent_call_id)
+    if key in _claimed:
+        raise UserError("a run with this journal is under way: wait for its end, or give each conversation its own journal")
+    _claimed.add(key)
+
+
+def release(journal: Journal, parent_call_id: str | None) -> None:
+    """Another run may have the journal."""
+    _claimed.discard((id(journal), parent_call_id))
 
 
 class MemoryJournal:

@@ -28,7 +28,7 @@ class Approver(Protocol):
     then the run ends, and can be resumed with the decision. An exception ends the run.
     """
 
-    async def __call__(self, context: RunContext[Any], call: ToolCall, arguments: dict[str, Any]) -> Decision:
+    async def __call__(self, context: RunContext[Any], call: ToolCall, arguments: dict[str, Any], /) -> Decision:
         """The decision."""
         ...
 
@@ -40,4 +40,5 @@ async def ask_later(context: RunContext[Any], call: ToolCall, arguments: dict[st
 
 def declined(reason: str) -> str:
     """What the model is told of a declined call."""
-    return "The user declined this call" + (f": {reason}" if reason else ".") + " Do not make it again unless asked to."
+    why = f": {reason.rstrip('. ')}" if reason else ""
+    return f"The user declined this call{why}. Do not make it again unless asked to."

@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from kimi_agent.errors import ModelRetry
+from kimi_agent.errors import ModelRetry, UserError
 from kimi_agent.events import ApprovalRequested, Event, ToolBegin, ToolEnd
 from kimi_agent.messages import ToolCall, ToolMessage
 from kimi_agent.records import CallDecided, CallFinished, CallPending, CallStarted, Record
 from kimi_agent.redact import get_logger
-from kimi_agent.tooling.approval import Approve, Approver, Decline, declined
+from kimi_agent.tooling.approval import Approve, Approver, Decision, Decline, declined
 from kimi_agent.tooling.context import RunContext
-from kimi_agent.tooling.execute import Refused, check, find, parse, run_tool
+from kimi_agent.tooling.execute import Refused, cancelled_from_outside, check, find, parse, run_tool
 from kimi_agent.tooling.hooks import Hooks
 from kimi_agent.tooling.repeat import RepeatGuard
 from kimi_agent.tooling.result import Pending, ToolResult, capped
@@ -65,6 +65,10 @@ class Ledger(Protocol):
 
     def emit(self, event: type[Event], *values: Any, **more: Any) -> None:
         """Tells those who watch."""
+        ...
+
+    def unfinished(self, call: ToolCall) -> ToolMessage:
+        """What is known of a call that has no result."""
         ...
 
     def context(self, call_id: str = "", tool_name: str = "", retry: int = 0) -> RunContext[Any]:
@@ -132,7 +136,16 @@ class Dispatcher:
             await asyncio.wait(behind)
         self._ledger.emit(ToolBegin, call)
         begun = time.monotonic()
-        outcome = await self._outcome(call)
+        try:
+            outcome = await self._outcome(call)
+        except asyncio.CancelledError:
+            self._ledger.emit(ToolEnd, call, self._ledger.unfinished(call), None, time.monotonic() - begun)
+            if cancelled_from_outside():
+                raise
+            raise RuntimeError(f"a hook or the approver of {call.name} was cancelled from within") from None
+        except BaseException:  # a hook failed: those who watch are told that it is over
+            self._ledger.emit(ToolEnd, call, self._ledger.unfinished(call), None, time.monotonic() - begun)
+            raise
         if isinstance(outcome, Pending):
             await self._ledger.record(self._ledger.made(CallPending, call_id=call.id, reason=outcome.reason))
             self._ledger.emit(ApprovalRequested, call, outcome.reason)
@@ -165,7 +178,7 @@ class Dispatcher:
             return
         known = self._ledger.decisions.get(call.id)
         if known is None:
-            decision = await self._approver(context, call, arguments)
+            decision = await self._decision(context, call, arguments)
             if isinstance(decision, Pending):
                 raise _Waits(decision)
             reason = decision.reason if isinstance(decision, Decline) else ""
@@ -173,6 +186,17 @@ class Dispatcher:
             await self._ledger.record(self._ledger.made(CallDecided, call_id=call.id, approved=known.approved, reason=reason))
         if not known.approved:
             raise Refused(declined(known.reason))
+
+    async def _decision(self, context: RunContext[Any], call: ToolCall, arguments: dict[str, Any]) -> Decision:
+        """What the approver says; True and False will do, and a function that is not async."""
+        said: Any = self._approver(context, call, arguments)
+        if inspect.isawaitable(said):
+            said = await said
+        if isinstance(said, bool):
+            return Approve() if said else Decline()
+        if not isinstance(said, Approve | Decline | Pending):
+            raise UserError(f"the approver returned {said!r}: return Approve(), Decline(reason) or Pending(reason)")
+        return said
 
     async def _run(
         self, tool: AnyTool, context: RunContext[Any], call: ToolCall, arguments: dict[str, Any]
@@ -190,14 +214,17 @@ class Dispatcher:
                 result = await run_tool(tool, context, arguments, timeout)
             except ModelRetry as e:
                 self._ledger.retries[tool.name] = used + 1
-                return ToolResult(f"{e}\nMake the call again, differently.", is_error=True)
+                last = used + 1 > tool.rules.retries
+                advice = "That was the last attempt." if last else "Make the call again, differently."
+                return ToolResult(f"{e}\n{advice}", is_error=True)
         self._ledger.retries.pop(tool.name, None)
         return result
 
     async def _message(self, call: ToolCall, outcome: ToolResult) -> ToolMessage:
         tool = self._tools.get(call.name)
         limit = tool.rules.max_result_chars if tool else None
-        message = ToolMessage(call.id, call.name, capped(outcome.content, limit or self._rules.max_result_chars), outcome.is_error)
+        content = capped(outcome.content, self._rules.max_result_chars if limit is None else limit)
+        message = ToolMessage(call.id, call.name, content, outcome.is_error)
         if (tool is None or not tool.rules.repeatable) and (reminder := self._ledger.guard.reminder(call)):
             message = ToolMessage(call.id, call.name, (*message.content, reminder), outcome.is_error)
         for hook in self._hooks:

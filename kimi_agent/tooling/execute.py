@@ -4,6 +4,7 @@ import asyncio
 import difflib
 import inspect
 import json
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
@@ -13,7 +14,7 @@ from kimi_agent.tooling.context import RunContext
 from kimi_agent.tooling.result import Pending, ToolResult, to_content
 from kimi_agent.tooling.signature import InvalidArguments
 from kimi_agent.tooling.tool import Tool
-from kimi_agent.tooling.workers import shared_pool
+from kimi_agent.tooling.workers import ThreadExit, shared_pool
 
 log = get_logger(__name__)
 
@@ -70,7 +71,7 @@ async def run_tool(
             value = await _call(tool.is_async, tool.bind(context, arguments))
         return value if isinstance(value, ToolResult | Pending) else ToolResult(to_content(value), value=value)
     except (ModelRetry, asyncio.CancelledError) as e:
-        if isinstance(e, asyncio.CancelledError) and not _cancelled_from_outside():
+        if isinstance(e, asyncio.CancelledError) and not cancelled_from_outside():
             return ToolResult("The tool was cancelled from within.", is_error=True)
         raise
     except TimeoutError as e:
@@ -78,17 +79,21 @@ async def run_tool(
             return _failure(tool.name, e)
         rest = "" if tool.is_async else " Its thread cannot be stopped: what it does may still take effect."
         return ToolResult(f"{tool.name} did not finish within {timeout:g} s.{rest}", is_error=True)
-    except (Exception, SystemExit) as e:
+    except (KeyboardInterrupt, GeneratorExit) as e:
+        if threading.current_thread() is threading.main_thread():
+            raise  # somebody's Ctrl-C, or the end of the loop
         return _failure(tool.name, e)
+    except BaseException as e:  # sys.exit(), a panic of an extension: whatever a tool raises, its call is answered
+        return _failure(tool.name, e.original if isinstance(e, ThreadExit) else e)
 
 
-def _cancelled_from_outside() -> bool:
+def cancelled_from_outside() -> bool:
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
 def _failure(name: str, error: BaseException) -> ToolResult:
-    log.debug("tool %s failed", name, exc_info=error)
+    log.info("tool %s failed", name, exc_info=error)
     try:
         text = str(error)
     except Exception as e:

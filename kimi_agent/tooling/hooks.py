@@ -12,17 +12,19 @@ from kimi_agent.tooling.result import ToolResult
 class Hooks:
     """Does nothing; override what you need."""
 
-    async def before_model(self, context: RunContext[Any], request: ModelRequest) -> ModelRequest:
+    async def before_model(self, context: RunContext[Any], request: ModelRequest, /) -> ModelRequest:
         """The request as it should be sent."""
         return request
 
-    async def after_model(self, context: RunContext[Any], message: AssistantMessage) -> None:
+    async def after_model(self, context: RunContext[Any], message: AssistantMessage, /) -> None:
         """The model's turn has ended; its calls may be running."""
 
-    async def before_tool(self, context: RunContext[Any], call: ToolCall, arguments: dict[str, Any]) -> dict[str, Any] | ToolResult:
+    async def before_tool(
+        self, context: RunContext[Any], call: ToolCall, arguments: dict[str, Any], /
+    ) -> dict[str, Any] | ToolResult:
         """The arguments as the tool should get them, or a result: then the tool does not run."""
         return arguments
 
-    async def after_tool(self, context: RunContext[Any], call: ToolCall, result: ToolMessage) -> ToolMessage:
+    async def after_tool(self, context: RunContext[Any], call: ToolCall, result: ToolMessage, /) -> ToolMessage:
         """The result as the model should see it. Called for every call, also for those that could not run."""
         return result

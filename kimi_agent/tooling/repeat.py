@@ -37,7 +37,11 @@ class RepeatGuard:
         """What is added to the call's result, mostly nothing. The call's own turn need not have ended."""
         times = self._streaks.get(_key(call), 0) + 1
         text = _REMINDERS.get(times, "")
-        return text.format(name=call.name, arguments=call.arguments) if text else ""
+        return text.format(name=call.name, arguments=_short(call.arguments)) if text else ""
+
+
+def _short(arguments: str, limit: int = 200) -> str:
+    return arguments if len(arguments) <= limit else arguments[:limit] + "…"
 
 
 def _key(call: ToolCall) -> str:

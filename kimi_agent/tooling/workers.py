@@ -8,6 +8,7 @@ once, and it ends when its function does.
 import asyncio
 import contextlib
 import contextvars
+import os
 import queue
 import threading
 from collections.abc import Callable
@@ -97,14 +98,24 @@ class WorkerPool:
             del job, result, error  # not to be kept while there is nothing to do
 
 
-def _outcome(job: _Job) -> tuple[Any, BaseException | None]:
+class ThreadExit(Exception):
+    """What a function raised that is no `Exception`; raised on an event loop, it would end the loop."""
+
+    def __init__(self, original: BaseException) -> None:
+        super().__init__(str(original))
+        self.original = original
+
+
+def _outcome(job: _Job) -> tuple[Any, Exception | None]:
     try:
         return job.context.run(job.function), None
-    except BaseException as e:  # a tool that calls sys.exit() ends its call, not the process
+    except Exception as e:
         return None, e
+    except BaseException as e:  # sys.exit(), KeyboardInterrupt, a panic of an extension: ends the call, not the process
+        return None, ThreadExit(e)
 
 
-def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+def _settle(future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
     if future.done():
         return
     if isinstance(error, StopIteration):  # cannot be raised into a future
@@ -124,3 +135,13 @@ def shared_pool() -> WorkerPool:
     if _shared is None:
         _shared = WorkerPool()
     return _shared
+
+
+def _forget() -> None:
+    """A forked child has none of its parent's threads."""
+    global _shared
+    _shared = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

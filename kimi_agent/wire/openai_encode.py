@@ -20,6 +20,7 @@ from kimi_agent.messages import (
 )
 from kimi_agent.wire.identity_cache import IdentityCache
 from kimi_agent.wire.open_json import Json
+from kimi_agent.wire.sendable import neutral, sendable_arguments, sendable_name
 
 _TOOL_SETS = 64  # sets of tools kept; an agent has one, a process a few
 
@@ -113,7 +114,7 @@ class Encoder:
         if isinstance(message, ToolMessage):
             return self._result(message, wire_id)
         if isinstance(message, SystemMessage):
-            return _Encoded(to_json({"role": "system", "content": message.content}))
+            return _Encoded(to_json({"role": "system", "content": neutral(message.content)}))
         return self._user(message)
 
     def _user(self, message: UserMessage) -> _Encoded:
@@ -129,15 +130,15 @@ class Encoder:
             return _Encoded(b"")
         wire: Json = {"role": "assistant"}
         if has_text:  # an empty one beside calls is refused: "Invalid request: text content is empty" (kosong 0.52.0)
-            wire["content"] = message.text
+            wire["content"] = neutral(message.text)
         if message.reasoning is not None and self._profile.echo_reasoning:
             # else 400 "thinking is enabled but reasoning_content is missing in assistant tool call message at index N"
             wire["reasoning_content"] = message.reasoning
         ids = tuple((call.id, self._wire_id(call)) for call in message.tool_calls)
         if ids:
             wire["tool_calls"] = [
-                {"id": wire_id, "type": "function", "function": {"name": c.name, "arguments": c.arguments or "{}"}}
-                for c, (_, wire_id) in zip(message.tool_calls, ids, strict=True)
+                {"id": wire_id, "type": "function", "function": _function(call)}
+                for call, (_, wire_id) in zip(message.tool_calls, ids, strict=True)
             ]
         return _Encoded(to_json(wire), call_ids=ids)
 
@@ -149,7 +150,7 @@ class Encoder:
         if images and not content:
             content = "The image follows." if len(images) == 1 else "The images follow."
         # Kimi's template makes the header of a result of `name` (Kimi-K2 docs/tool_call_guidance.md)
-        wire: Json = {"role": "tool", "tool_call_id": wire_id, "name": message.name, "content": content}
+        wire: Json = {"role": "tool", "tool_call_id": wire_id, "name": sendable_name(message.name), "content": content}
         following = b""
         if images:
             parts: list[Part] = [Text(f"Image result of {wire_id}:"), *images]
@@ -158,7 +159,7 @@ class Encoder:
 
     def _wire_id(self, call: ToolCall) -> str:
         # K2's template prints the id into the prompt, and the model goes astray on ids of any other form (Kimi-K2#128)
-        return f"functions.{call.name}:{call.index}" if self._profile.call_ids == "kimi" else call.id
+        return f"functions.{sendable_name(call.name)}:{call.index}" if self._profile.call_ids == "kimi" else call.id
 
     def _content(self, parts: Sequence[Part]) -> str | list[Json]:
         """A string where there is nothing but text: self-hosted templates printed lists as they are (vLLM blog, 2025-10)."""
@@ -166,13 +167,17 @@ class Encoder:
             return [_part(p) for p in parts if not (isinstance(p, Text) and not p.text)]
         if any(isinstance(p, Image) for p in parts):
             parts = [Text("[an image, which this model cannot see]") if isinstance(p, Image) else p for p in parts]
-        return text_of(parts)
+        return neutral(text_of(parts))
+
+
+def _function(call: ToolCall) -> Json:
+    return {"name": sendable_name(call.name), "arguments": sendable_arguments(call.arguments)}
 
 
 def _part(part: Part) -> Json:
     if isinstance(part, Image):
         return {"type": "image_url", "image_url": {"url": part.as_url}}
-    return {"type": "text", "text": part.as_text if isinstance(part, File) else part.text}
+    return {"type": "text", "text": neutral(part.as_text if isinstance(part, File) else part.text)}
 
 
 def _tool(tool: ToolLike) -> Json:

@@ -46,7 +46,7 @@ async def cli(
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "kimi_agent.cli",
+        "kimi_agent",
         *arguments,
         cwd=cwd,
         env={**clean, "COLUMNS": "200", **given, **env},
@@ -118,6 +118,9 @@ async def test_what_the_endpoint_refuses_has_its_exit_code_and_no_secret() -> No
         (["run", "--file", "a.txt", "x"], "given twice"),
         (["run", ""], "empty"),
         (["run", "--max-turns", "0", "x"], "max-turns"),
+        (["run", "--timeout", "0", "x"], "timeout"),
+        (["run", "-m", "embeded", "x"], 'did you mean "embedded"'),
+        (["run", "-m", "vllm", "x"], "needs an address"),
         (["nonsense"], "nonsense"),
     ],
 )
@@ -142,6 +145,41 @@ async def test_terminal_controls_in_results_are_not_obeyed(tmp_path: Path) -> No
     assert "\x1b" not in out and "[bold]x[/bold]" in out
 
 
+async def test_tools_of_one_file_share_it(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(
+        "cart = []\n"
+        "def get_weather(city: str) -> str:\n    cart.append(city)\n    return str(cart)\n"
+        "def show() -> str:\n    return str(cart)\n"
+    )
+    both = [delta(tool_calls=[{"index": i, "id": f"c{i}", "function": {"name": n, "arguments": a}}])
+            for i, (n, a) in enumerate([("get_weather", '{"city": "Paris"}'), ("show", "{}")])]  # fmt: skip
+    async with serving(script([both[0], delta("tool_calls")], [both[1], delta("tool_calls")], SAYS)) as seen:
+        _, out, _ = await cli("run", "-t", f"{tmp_path}/shop.py:get_weather", "-t", f"{tmp_path}/shop.py:show", "x", url=seen.url)
+    assert out.count("← ['Paris']") == 2
+
+
+async def test_a_dotenv_of_a_cloned_repository_gets_neither_the_users_key_nor_other_settings(tmp_path: Path) -> None:
+    async with serving(script(SAYS)) as evil:
+        (tmp_path / ".env").write_text(f"KIMI_BASE_URL={evil.url}\nKIMI_MODEL_NAME=m\nHTTPS_PROXY={evil.url}\n")
+        code, _, err = await cli("run", "Hi", cwd=tmp_path, KIMI_API_KEY="sk-mine-123456")
+        assert code == 2 and "would be sent there" in err and not evil.bodies
+        code, _, err = await cli("doctor", cwd=tmp_path, KIMI_API_KEY="sk-mine-123456")
+        assert code == 2
+        (tmp_path / ".env").write_text(f"KIMI_BASE_URL={evil.url}\nKIMI_MODEL_NAME=m\nKIMI_API_KEY=theirs\n")
+        code, out, _ = await cli("run", "Hi", cwd=tmp_path)
+        assert code == 0 and evil.headers[0]["Authorization"] == "Bearer theirs"
+
+
+async def test_half_characters_and_narrow_consoles_do_not_end_the_run(tmp_path: Path) -> None:
+    (tmp_path / "half.py").write_text("def get_weather(city: str) -> str:\n    return 'a\\ud83d → 晴'\n")
+    for options in ([], ["--json"]):
+        async with serving(script(CALL, SAYS)) as seen:
+            code, out, err = await cli(
+                "run", *options, "-t", f"{tmp_path}/half.py:get_weather", "x", url=seen.url, PYTHONIOENCODING="cp1252"
+            )
+        assert (code, err) == (0, "") and "18 degrees" in out
+
+
 async def test_ctrl_c_ends_the_run_in_order(tmp_path: Path) -> None:
     async def handle(request: web.Request, number: int) -> web.StreamResponse:
         return await send(request, events(*[delta(content="so ") for _ in range(100)]), pause=0.1)
@@ -149,7 +187,7 @@ async def test_ctrl_c_ends_the_run_in_order(tmp_path: Path) -> None:
     async with serving(handle) as seen:
         env = {**os.environ, "KIMI_BASE_URL": seen.url, "KIMI_API_KEY": "k", "KIMI_MODEL_NAME": "kimi-k2.6"}
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "kimi_agent.cli", "run", "Hi", env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            sys.executable, "-m", "kimi_agent", "run", "Hi", env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         assert process.stdout is not None
         await process.stdout.read(3)

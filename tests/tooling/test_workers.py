@@ -14,7 +14,7 @@ import pytest
 from calling import answer, answers
 
 from kimi_agent import call, tool
-from kimi_agent.tooling.workers import WorkerPool
+from kimi_agent.tooling.workers import ThreadExit, WorkerPool
 
 pytestmark = pytest.mark.anyio
 
@@ -177,8 +177,9 @@ async def test_places_are_counted_right_under_load() -> None:
     [
         (ValueError("x"), ValueError),
         (StopIteration(1), RuntimeError),
-        (SystemExit(3), SystemExit),
-        (asyncio.CancelledError(), asyncio.CancelledError),
+        (SystemExit(3), ThreadExit),
+        (KeyboardInterrupt(), ThreadExit),
+        (asyncio.CancelledError(), ThreadExit),
     ],
     ids=lambda e: getattr(e, "__name__", repr(e)),
 )
@@ -187,8 +188,9 @@ async def test_exceptions_come_out_as_they_were(error: BaseException, raised: ty
         raise error
 
     pool = WorkerPool(max_workers=1)
-    with pytest.raises(raised):
+    with pytest.raises(raised) as caught:
         await pool.run(fail)
+    assert not isinstance(caught.value, ThreadExit) or caught.value.original is error
     assert await pool.run(lambda: "alive") == "alive"
 
 

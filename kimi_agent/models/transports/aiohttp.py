@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kimi_agent.errors import ConnectionFailed, ProviderTimeout, UserError
-from kimi_agent.models.transports.base import Answer, Transport
+from kimi_agent.models.transports.base import Answer, Transport, words_of
 from kimi_agent.redact import redact
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class AiohttpTransport:
         except aiohttp.ServerTimeoutError:
             raise ProviderTimeout(f"time-out (connect): no connection within {connect} s", phase="connect") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise ConnectionFailed(_words(error)) from None
+            raise ConnectionFailed(words_of(error)) from None
         except RuntimeError as error:  # "Session is closed"
             raise UserError(f"cannot send with the client that was given: {error}") from None
         except ValueError as error:  # aiohttp's InvalidURL is one
@@ -97,15 +97,10 @@ class _Body:
         try:
             piece = await self._stream.readany()
         except self._errors as error:
-            raise ConnectionFailed(_words(error)) from None
+            raise ConnectionFailed(words_of(error)) from None
         if not piece:
             raise StopAsyncIteration
         return piece
-
-
-def _words(error: BaseException) -> str:
-    """What went wrong, without the request, whose headers hold the key."""
-    return redact(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
 
 
 _Owned = tuple["aiohttp.ClientSession", AsyncGenerator["aiohttp.ClientSession"]]

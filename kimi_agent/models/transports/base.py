@@ -5,6 +5,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from kimi_agent.redact import redact
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -29,3 +31,8 @@ class Transport(Protocol):
     ) -> AbstractAsyncContextManager[Answer]:
         """`path` is relative to the base URL, with a leading slash."""
         ...
+
+
+def words_of(error: BaseException) -> str:
+    """What went wrong, without the request, whose headers hold the key."""
+    return redact(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)

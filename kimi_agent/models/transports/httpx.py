@@ -6,7 +6,7 @@ from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from kimi_agent.errors import ConnectionFailed, ProviderTimeout, UserError
-from kimi_agent.models.transports.base import Answer, Transport
+from kimi_agent.models.transports.base import Answer, Transport, words_of
 from kimi_agent.redact import redact
 
 
@@ -57,11 +57,6 @@ async def body_of(response: Any, library: Any) -> AsyncGenerator[bytes]:
                 yield piece
     except (library.RequestError, OSError) as error:
         raise ConnectionFailed(words_of(error)) from None
-
-
-def words_of(error: BaseException) -> str:
-    """What went wrong, without the request, whose headers hold the key."""
-    return redact(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
 
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from kimi_agent.errors import ConnectionFailed, ProviderTimeout
-from kimi_agent.models.transports.base import Answer, Transport
-from kimi_agent.models.transports.httpx import body_of, library_of, words_of
+from kimi_agent.models.transports.base import Answer, Transport, words_of
+from kimi_agent.models.transports.httpx import body_of, library_of
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI

@@ -1,4 +1,4 @@
-"""`python -m kimi_agent.cli`."""
+"""`python -m kimi_agent`."""
 
 from kimi_agent.cli import main
 
