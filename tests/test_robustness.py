@@ -1,4 +1,4 @@
-"""What must hold when things go wrong in between: cancels while a record is written, forks, two runs of one journal, slips of users."""
+"""What must hold when things go wrong in between: cancels while a record is written, forks, two runs of one journal, slips."""
 
 import asyncio
 import os
@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -277,10 +278,8 @@ async def test_a_cancel_before_the_first_event_is_heard() -> None:
 async def test_a_swallowed_cancellation_does_not_undo_a_limit() -> None:
     class Swallows(Hooks):
         async def before_tool(self, context: RunContext, made: ToolCall, arguments: dict[str, Any], /) -> dict[str, Any]:
-            try:
+            with suppress(asyncio.CancelledError):
                 await asyncio.sleep(0.1)
-            except asyncio.CancelledError:
-                pass
             return arguments
 
     def step() -> str:

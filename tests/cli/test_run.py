@@ -55,7 +55,7 @@ async def cli(
         stderr=subprocess.PIPE,
     )
     out, err = await process.communicate(stdin.encode() if stdin is not None else None)
-    return process.returncode or 0, out.decode(), err.decode()
+    return process.returncode or 0, out.decode(errors="replace"), err.decode()
 
 
 async def test_a_task_with_a_tool_is_shown_as_it_happens(server: Loopback) -> None:
@@ -166,7 +166,7 @@ async def test_a_dotenv_of_a_cloned_repository_gets_neither_the_users_key_nor_ot
         code, _, err = await cli("doctor", cwd=tmp_path, KIMI_API_KEY="sk-mine-123456")
         assert code == 2
         (tmp_path / ".env").write_text(f"KIMI_BASE_URL={evil.url}\nKIMI_MODEL_NAME=m\nKIMI_API_KEY=theirs\n")
-        code, out, _ = await cli("run", "Hi", cwd=tmp_path)
+        code, _, _ = await cli("run", "Hi", cwd=tmp_path)
         assert code == 0 and evil.headers[0]["Authorization"] == "Bearer theirs"
 
 
