@@ -216,7 +216,7 @@ class Dispatcher:
                 self._ledger.retries[tool.name] = used + 1
                 last = used + 1 > tool.rules.retries
                 advice = "That was the last attempt." if last else "Make the call again, differently."
-                return ToolResult(f"{e}\n{advice}", is_error=True)
+                return ToolResult(f"Error: {e}\n{advice}", is_error=True)
         self._ledger.retries.pop(tool.name, None)
         return result
 

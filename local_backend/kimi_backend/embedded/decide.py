@@ -21,7 +21,9 @@ SLOT = 0
 MAX_CALLS = 8
 ARGUMENT_TOKENS = 700
 #: The gate is log(P(a tool) / P(reply)). Developed on tasks of our own; see docs/embedded.md.
-CALL_ABOVE = 1.5
+CALL_ABOVE = 3.5
+#: The same once there are results in the turn: what was begun may go on.
+GO_ON_ABOVE = 1.5
 MORE_ABOVE = -0.2
 #: The same where the call's required values rest on nothing that was said: it takes a tool that fits beyond doubt.
 UNSAID_ABOVE = 6.0
@@ -53,7 +55,8 @@ class Decider:
         for count in range(MAX_CALLS):
             must = count == 0 and conversation.choice not in ("auto", "none")
             tools = conversation.tools
-            call = self._call(ids.ids, tools, conversation.choice, REPLY if count == 0 else WAIT, must, spoken, cancelled)
+            end, above = (WAIT, MORE_ABOVE) if count else (REPLY, GO_ON_ABOVE if conversation.now.steps else CALL_ABOVE)
+            call = self._call(ids.ids, tools, conversation.choice, end, above, must, spoken, cancelled)
             if call is None or cancelled.is_set() or (_key(call) in made and not must):
                 return
             made.add(_key(call))
@@ -68,6 +71,7 @@ class Decider:
         tools: list[Tool],
         choice: str,
         end: str,
+        above: float,
         must: bool,
         spoken: str,
         cancelled: threading.Event,
@@ -80,7 +84,7 @@ class Decider:
         if must and choice != "required":
             name: str | None = choice
         else:
-            name = self._name(ids, [t.name for t in tools], end, must, CALL_ABOVE if end == REPLY else MORE_ABOVE, cancelled)
+            name = self._name(ids, [t.name for t in tools], end, must, above, cancelled)
         tool = next((t for t in tools if t.name == name), None)
         if tool is None or cancelled.is_set():
             return None

@@ -53,6 +53,12 @@ EXAMPLES: list[tuple[str, list[str]]] = [
     ),
     ('Results:\nrenew_loan: {"due": "3 May"}\nrenew_loan: {"error": "reserved"}', ['{"name": "reply"}']),
     ("Request: Buy me a ticket for the reading tonight.", ['{"name": "reply"}']),
+    ("Request: Extend loan L-9 by a month.", ['{"name": "renew_loan", "arguments": {"loan_id": "L-9", "days": 30}}']),
+    (
+        "Results:\nrenew_loan: Error: at most 28 days. Make the call again, differently.",
+        ['{"name": "renew_loan", "arguments": {"loan_id": "L-9", "days": 28}}'],
+    ),
+    ('Results:\nrenew_loan: {"due": "1 June"}', ['{"name": "reply"}']),
     ("Request: 请帮我查一下《三体》的中文版。", ['{"name": "find_book", "arguments": {"title": "三体", "language": "zh"}}']),
     ('Results:\nfind_book: {"copies": 0}', ['{"name": "reply"}']),
     (
