@@ -8,7 +8,9 @@ import typer
 
 __all__ = ["app", "main"]
 
-app = typer.Typer(name="kimi-backend", help="Engines on machines of your own.", no_args_is_help=True)
+app = typer.Typer(
+    name="kimi-backend", help="Engines on machines of your own.", no_args_is_help=True, pretty_exceptions_enable=False
+)
 
 Model = Annotated[str, typer.Option("--model", help="default, small, or the path of a GGUF file.")]
 
@@ -29,7 +31,7 @@ def fetch(model: Model = "default") -> None:
         if available() is None:
             typer.echo("preparing it: later starts are faster", err=True)
             open_engine(model).close()
-    except EmbeddedError as error:
+    except (EmbeddedError, OSError) as error:
         raise _failed(error) from error
     typer.echo(path)
 

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import http.server
 import multiprocessing
+import shutil
 import socket
 import threading
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from kimi_backend.embedded import EmbeddedError, ModelFile, cached_path, catalogue, fetch, obtain
+from kimi_backend.embedded.index import _size  # pyright: ignore[reportPrivateUsage]
 
 BYTES = bytes(range(256)) * 4096  # 1 MiB
 SPLIT = 400_000
@@ -226,3 +228,25 @@ def test_where_the_cache_is(change: dict[str, str], monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv(key, value)
     expected = "/y/models" if change["KIMI_AGENT_CACHE"] else "/x/kimi-agent/models"
     assert str(dataclasses.replace(model()).path.parent) == expected
+
+
+def test_the_growth_of_a_download_is_seen_while_pip_makes_and_deletes_folders(tmp_path: Path) -> None:
+    """A folder of pip's that vanished between two looks ended a download (seen on a fresh machine)."""
+    stop = threading.Event()
+
+    def churn() -> None:
+        while not stop.is_set():
+            for i in range(20):
+                (tmp_path / f"t{i}" / "inner").mkdir(parents=True, exist_ok=True)
+                (tmp_path / f"t{i}" / "inner" / "file").write_bytes(b"x" * 10)
+            for i in range(20):
+                shutil.rmtree(tmp_path / f"t{i}")
+
+    (tmp_path / "wheel").write_bytes(b"x" * 1000)
+    thread = threading.Thread(target=churn)
+    thread.start()
+    try:
+        assert {_size(tmp_path) for _ in range(300)} == {1000}
+    finally:
+        stop.set()
+        thread.join()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -87,13 +88,13 @@ def _watch(process: subprocess.Popen[bytes], place: Path, grown: Callable[[int],
 
 
 def _size(place: Path) -> int:
-    sizes = [0]
-    for file in place.rglob("*"):
-        try:
-            sizes.append(file.stat().st_size)
-        except OSError:  # pip moved it meanwhile
-            continue
-    return max(sizes)
+    """The largest file below; pip makes, moves and deletes files and folders meanwhile, which `os.walk` does not mind."""
+    largest = 0
+    for folder, _, names in os.walk(place):
+        for name in names:
+            with contextlib.suppress(OSError):
+                largest = max(largest, os.stat(os.path.join(folder, name)).st_size)
+    return largest
 
 
 def _extract(wheel: Path, target: Path) -> None:
