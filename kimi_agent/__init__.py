@@ -10,6 +10,9 @@ def get_weather(city: str) -> dict:
 print(Agent(tools=[get_weather]).run_sync("What should I wear in Beijing?").output)
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from kimi_agent.agent import Agent
 from kimi_agent.begin import ResumeOptions, RunOptions
 from kimi_agent.errors import (
@@ -19,6 +22,7 @@ from kimi_agent.errors import (
     ContextLengthExceeded,
     KimiAgentError,
     ModelRetry,
+    NoOutput,
     Overloaded,
     ProviderError,
     ProviderTimeout,
@@ -51,7 +55,6 @@ from kimi_agent.events import (
     TurnEnd,
 )
 from kimi_agent.limits import Limits, Usage
-from kimi_agent.message_json import dump_messages, from_openai, load_messages, to_openai
 from kimi_agent.messages import (
     AssistantMessage,
     File,
@@ -64,8 +67,7 @@ from kimi_agent.messages import (
     UserMessage,
 )
 from kimi_agent.models.base import Model, ModelRequest, Price, Profile, ToolSpec
-from kimi_agent.models.endpoint import ChatEndpoint
-from kimi_agent.models.scripted import FunctionModel, Reply, ScriptedCall, ScriptedModel, call
+from kimi_agent.output.spec import JsonSchema, NativeOutput, PromptedOutput, ToolOutput
 from kimi_agent.result import RunResult
 from kimi_agent.sessions.journal import Journal, MemoryJournal
 from kimi_agent.settings import ModelSettings, Timeouts
@@ -77,7 +79,37 @@ from kimi_agent.tooling.result import Pending, ToolResult
 from kimi_agent.tooling.tool import Tool, ToolRules, tool
 from kimi_agent.tooling.toolset import FunctionToolset, Toolset
 
+if TYPE_CHECKING:
+    from kimi_agent.message_json import dump_messages, from_openai, load_messages, to_openai
+    from kimi_agent.models.endpoint import ChatEndpoint
+    from kimi_agent.models.fallback import FallbackModel
+    from kimi_agent.models.limited import LimitedModel
+    from kimi_agent.models.limiter import Limiter
+    from kimi_agent.models.scripted import FunctionModel, Reply, ScriptedCall, ScriptedModel, call
+
 __version__ = "0.1.0"
+
+# Not every program needs these, and they take a while to import: they come when they are first asked for.
+_LATER = {
+    **dict.fromkeys(("dump_messages", "from_openai", "load_messages", "to_openai"), "kimi_agent.message_json"),
+    "ChatEndpoint": "kimi_agent.models.endpoint",
+    "FallbackModel": "kimi_agent.models.fallback",
+    "LimitedModel": "kimi_agent.models.limited",
+    "Limiter": "kimi_agent.models.limiter",
+    **dict.fromkeys(("FunctionModel", "Reply", "ScriptedCall", "ScriptedModel", "call"), "kimi_agent.models.scripted"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if (module := _LATER.get(name)) is None:
+        raise AttributeError(f"module 'kimi_agent' has no attribute {name!r}")
+    globals()[name] = value = getattr(import_module(module), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
 
 __all__ = [
     "Agent",
@@ -92,6 +124,7 @@ __all__ = [
     "ContextLengthExceeded",
     "Decline",
     "Event",
+    "FallbackModel",
     "File",
     "FunctionModel",
     "FunctionToolset",
@@ -99,7 +132,10 @@ __all__ = [
     "Image",
     "InputReceived",
     "Journal",
+    "JsonSchema",
     "KimiAgentError",
+    "LimitedModel",
+    "Limiter",
     "Limits",
     "MemoryJournal",
     "Message",
@@ -107,10 +143,13 @@ __all__ = [
     "ModelRequest",
     "ModelRetry",
     "ModelSettings",
+    "NativeOutput",
+    "NoOutput",
     "Overloaded",
     "Pending",
     "Price",
     "Profile",
+    "PromptedOutput",
     "ProviderError",
     "ProviderTimeout",
     "QuotaExceeded",
@@ -145,6 +184,7 @@ __all__ = [
     "ToolDefinitionError",
     "ToolEnd",
     "ToolMessage",
+    "ToolOutput",
     "ToolProgress",
     "ToolResult",
     "ToolRules",

@@ -1,8 +1,9 @@
 """`Agent`: what a user configures. Immutable, and shareable between any number of runs."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any, Generic, cast
 
 from typing_extensions import Unpack
 
@@ -13,10 +14,13 @@ from kimi_agent.history import Conversation, fold
 from kimi_agent.limits import Limits
 from kimi_agent.models.base import Model
 from kimi_agent.models.resolve import resolve_model
+from kimi_agent.output.output import Output, output_of
+from kimi_agent.output.spec import OutputSpec, OutputT, OutputValidator
 from kimi_agent.result import RunResult, result_of
 from kimi_agent.run import Instructions, Plan, PrepareTools, Run, new_id
 from kimi_agent.sessions.journal import Journal, MemoryJournal, claim, release
 from kimi_agent.settings import ModelSettings
+from kimi_agent.stand_in import stand_in_for, standing_in
 from kimi_agent.stream import RunStream, drive
 from kimi_agent.tooling.approval import Approver, ask_later
 from kimi_agent.tooling.dispatch import DispatchRules
@@ -28,7 +32,7 @@ _NO_SETTINGS = ModelSettings()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Agent:
+class Agent(Generic[OutputT]):
     """A model, its instructions and its tools.
 
         agent = Agent("kimi-k2.6", tools=[get_weather], instructions="Be brief.")
@@ -40,6 +44,9 @@ class Agent:
         model: a name ("kimi-k2.6", "embedded", "local", "sglang:http://10.0.0.1:30000" …), a `Model`, or None: what is there.
         tools: functions, `Tool`s, `Toolset`s, or OpenAI tool dicts with their functions in `tool_map`.
         instructions: text, or functions of the `RunContext` (or of nothing), sync or async, asked before each request; or a list.
+        output: what the answer is: a type, several, a function, or a `JsonSchema`; by default text. See `kimi_agent.output.spec`.
+        output_validators: `(value) -> value` or `(context, value) -> value`, in order; raise ModelRetry to have it given anew.
+        output_retries: how often the model may be asked again for an answer that does not fit, in one run.
         name: for logs and traces.
         tool_map: functions of OpenAI tool dicts, by name.
         settings: sampling and the like; a run may override them.
@@ -55,6 +62,9 @@ class Agent:
     model: str | Model | None = field(default=None, kw_only=False)
     tools: Iterable[ToolLike] = ()
     instructions: Instructions = ()
+    output: OutputSpec[OutputT] = str  # pyright: ignore[reportAssignmentType] - it makes OutputT str where nothing is said
+    output_validators: Sequence[OutputValidator] = ()
+    output_retries: int = 2
     name: str = "agent"
     tool_map: Mapping[str, Callable[..., Any]] = field(default_factory=dict[str, Callable[..., Any]])
     settings: ModelSettings = _NO_SETTINGS
@@ -72,15 +82,27 @@ class Agent:
         object.__setattr__(self, "tools", tuple(self.tools))
         object.__setattr__(self, "_toolsets", as_toolsets(self.tools, self.tool_map))
         object.__setattr__(self, "_resolved", None)
+        object.__setattr__(self, "_output", output_of(self.output, self.output_validators, self.output_retries))
 
     def __repr__(self) -> str:
         return f"Agent({self.name!r}, tools={len(tuple(self.tools))})"
 
-    def with_(self, **changes: Any) -> "Agent":
-        """A copy with other attributes."""
-        return replace(self, **changes)
+    def with_(self, **changes: Any) -> "Agent[OutputT]":
+        """A copy with other attributes. Raises UserError for one that there is not."""
+        try:
+            return replace(self, **changes)
+        except TypeError as e:
+            raise UserError(f"an Agent cannot be made with these: {e}") from e
 
-    async def run(self, prompt: Prompt = None, **options: Unpack[RunOptions]) -> RunResult:
+    def override(self, *, everywhere: bool = False, **changes: Any) -> AbstractContextManager[None]:
+        """Within the block, runs of this agent have other attributes: `with agent.override(model=ScriptedModel([…])): …`
+
+        Holds for what the block calls and the tasks that it starts, and not for what runs beside it; with `everywhere` for all runs
+        of this process: for fixtures, whose block the test itself does not stand in. Raises UserError for what an agent has not.
+        """
+        return standing_in(self, self._current.with_(**changes), everywhere=everywhere)
+
+    async def run(self, prompt: Prompt = None, **options: Unpack[RunOptions]) -> RunResult[OutputT]:
         """Runs to the end, and says why it ended (`RunResult.stop_reason`).
 
         Args:
@@ -92,25 +114,26 @@ class Agent:
             UserError: what was asked cannot be done; the text says what to change.
         """
         check_options("run", options, RunOptions)
-        return await drive(await self._prepared(prompt, options))
+        return await drive(await self._current._prepared(prompt, options))
 
-    def run_sync(self, prompt: Prompt = None, **options: Unpack[RunOptions]) -> RunResult:
+    def run_sync(self, prompt: Prompt = None, **options: Unpack[RunOptions]) -> RunResult[OutputT]:
         """As `run`, for code that is not async, also inside a running event loop. Ctrl-C cancels the model call and the tools."""
         return background_loop().run(lambda: self.run(prompt, **options))
 
-    def stream(self, prompt: Prompt = None, **options: Unpack[RunOptions]) -> RunStream:
+    def stream(self, prompt: Prompt = None, **options: Unpack[RunOptions]) -> RunStream[OutputT]:
         """The same run, watched: see `RunStream` and `kimi_agent.events`. Arguments as for `run`."""
         check_options("stream", options, RunOptions)
-        return RunStream(lambda: self._prepared(prompt, options))
+        agent = self._current  # a stream is often read outside the block in which it was made
+        return RunStream(lambda: agent._prepared(prompt, options))
 
     async def resume(
         self,
-        source: RunResult | Journal,
+        source: RunResult[Any] | Journal,
         *,
         decisions: Mapping[str, bool | str] | None = None,
         results: Mapping[str, Any] | None = None,
         **options: Unpack[ResumeOptions],
-    ) -> RunResult:
+    ) -> RunResult[OutputT]:
         """Takes up a run that waits, or that broke off.
 
         No finished call runs again. A call that was started and has no result runs again only if its tool is `idempotent`; else
@@ -134,8 +157,8 @@ class Agent:
             conversation = fold(await journal.read())
             if conversation.stop_reason == "completed" and not decisions and not results:
                 release(journal, None)
-                return result_of(conversation, journal)
-            run = self._new_run(journal, conversation, options, None)
+                return result_of(conversation, journal, self._current._checked_output)
+            run = self._current._new_run(journal, conversation, options, None)
             run.run_id = conversation.run_id or run.run_id
             await answer(run, decisions or {}, results or {})
         except BaseException:
@@ -145,12 +168,12 @@ class Agent:
 
     def resume_sync(
         self,
-        source: RunResult | Journal,
+        source: RunResult[Any] | Journal,
         *,
         decisions: Mapping[str, bool | str] | None = None,
         results: Mapping[str, Any] | None = None,
         **options: Unpack[ResumeOptions],
-    ) -> RunResult:
+    ) -> RunResult[OutputT]:
         """As `resume`, for code that is not async."""
         return background_loop().run(lambda: self.resume(source, decisions=decisions, results=results, **options))
 
@@ -186,10 +209,20 @@ class Agent:
             ),
             hooks=tuple(self.hooks),
             approver=self.approver,
+            output=self._checked_output,
             deps=options.get("deps"),
             name=self.name,
         )
         return Run(plan, journal, conversation, new_id("run"), parent_call_id)
+
+    @property
+    def _current(self) -> "Agent[OutputT]":
+        """This agent, or what stands for it here; see `override`."""
+        return stand_in_for(self)
+
+    @property
+    def _checked_output(self) -> Output:
+        return getattr(self, "_output")  # noqa: B009
 
     def _model(self) -> Model:
         """Looked up once; an agent may be made where no key is set yet."""
@@ -200,7 +233,7 @@ class Agent:
         return known
 
 
-def _check_types(agent: Agent) -> None:
+def _check_types(agent: Agent[Any]) -> None:
     """Slips that would show late and far away. Raises UserError."""
     if isinstance(agent.tools, str | Mapping) or callable(agent.tools):
         raise UserError("tools= takes a list: tools=[…]")

@@ -3,7 +3,6 @@
 Bad input is refused here, with a text that says what to change.
 """
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, TypedDict, cast
 
@@ -64,6 +63,8 @@ def check_options(method: str, options: Mapping[str, Any], known: Any) -> None:
     names = [n for base in (ResumeOptions, known) for n in base.__annotations__]
     for name in options:
         if name not in names:
+            import difflib  # only here
+
             near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
             hint = f": did you mean {near[0]!r}?" if near else f"; it has {', '.join(dict.fromkeys(names))}"
             raise UserError(f"{method}() has no option {name!r}{hint}")

@@ -2,10 +2,11 @@
 
 KimiAgentError
 ├── UserError                  the caller's mistake: the message says what to change
-│   └── ToolDefinitionError    a function or schema that cannot become a tool
+│   ├── ToolDefinitionError    a function or schema that cannot become a tool
+│   └── NoOutput               the output of a run that ended without one was asked for
 └── ProviderError              the endpoint's failure; `retryable`, `request_id`
     ├── ConnectionFailed       no connection, or it broke before the first byte of an answer
-    ├── ProviderTimeout        connect, first byte, idle stream or the whole call took too long
+    ├── ProviderTimeout        connect, first byte, idle stream, the whole call, or the wait for a place
     ├── StreamBroken           an answer began and did not end
     ├── BadResponse            an answer that is not one
     └── StatusError            an HTTP error status
@@ -54,6 +55,10 @@ class ToolDefinitionError(UserError):
     """A function or a schema cannot become a tool."""
 
 
+class NoOutput(UserError):
+    """The typed output of a run was asked for that ended without one: look at `stop_reason` first."""
+
+
 class ProviderError(KimiAgentError):
     """The endpoint failed.
 
@@ -77,7 +82,7 @@ class ConnectionFailed(ProviderError):
 
 
 class ProviderTimeout(ProviderError):
-    """A time-out expired; `phase` is "connect", "first byte", "idle" or "total"."""
+    """A time-out expired; `phase` is "connect", "first byte", "idle" or "total"; "queue" for the wait of a `Limiter`."""
 
     retryable = True
 

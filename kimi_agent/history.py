@@ -18,6 +18,7 @@ from kimi_agent.records import (
     CallPending,
     CallStarted,
     InputAdded,
+    OutputAccepted,
     Record,
     RunEnded,
     TurnEnded,
@@ -88,6 +89,7 @@ class Conversation:
         first_new: index in `messages` of the first that the last run added.
         next_index: index of the next call.
         turns_before: the calls of each turn that a fold found in the last run; empty in a run that is new.
+        output: the typed answer that the last run accepted.
         stop_reason: of the last run; None while it runs, or where it broke off.
     """
 
@@ -100,6 +102,7 @@ class Conversation:
         self.usage = Usage()
         self.first_new = 0
         self.next_index = 0
+        self.output: OutputAccepted | None = None
         self.stop_reason: str | None = None
         self.run_id: str | None = None
         self.turns_before: list[tuple[ToolCall, ...]] = []
@@ -139,6 +142,8 @@ class Conversation:
                 self.usage += record.usage
                 if record.message.tool_calls:
                     self.next_index = max(self.next_index, record.message.tool_calls[-1].index + 1)
+            case OutputAccepted():
+                self.output = record
             case RunEnded():
                 self.stop_reason = record.stop_reason
 
@@ -191,6 +196,7 @@ class Conversation:
 
     def _begin_run(self, run_id: str) -> None:
         self._settle()
+        self.output = None
         self.run_id, self.turns, self.usage, self.first_new = run_id, 0, Usage(), len(self._settled)
 
     def _add_input(self, record: InputAdded) -> None:

@@ -12,9 +12,11 @@ from asyncio import CancelledError
 from contextlib import aclosing
 from dataclasses import replace
 
+from kimi_agent.conclude import concluded
 from kimi_agent.errors import KimiAgentError, ProviderError, StreamBroken
 from kimi_agent.events import InputReceived, TurnBegin, TurnEnd
 from kimi_agent.history import UNKNOWN_OUTCOME
+from kimi_agent.hooked import answering, seen, turn_over
 from kimi_agent.limits import Usage
 from kimi_agent.messages import AssistantMessage, ToolMessage
 from kimi_agent.records import CallFinished, CallMade, InputAdded, RunEnded, TurnEnded
@@ -34,7 +36,7 @@ async def run(run: Run) -> str:
         async with run.scope:
             await _close_broken_turn(run)
             while stop is None:
-                stop = run.scope.over or await _limit_reached(run) or await step(run)
+                stop = run.scope.over or await _over(run) or await step(run)
         await _end(run, stop := stop or run.scope.reason or "cancelled")
         return stop
     except (Exception, CancelledError) as e:
@@ -59,16 +61,13 @@ async def step(run: Run) -> str | None:
             await _take_up(run, tools, dispatcher)
         else:
             message = await generate(run, tools, dispatcher)
-        await dispatcher.settle()
+        results = await dispatcher.settle()
+    await turn_over(run, message, results)
     if message is not None:
         run.guard.turn_ended(message.tool_calls, repeatable)
     if run.conversation.unanswered:
         return "pending"
-    if message is None:
-        return None
-    if message.tool_calls or run.inbox:
-        return None
-    return "length" if message.finish_reason == "length" else "completed"
+    return None if message is None else await concluded(run, message, tools)
 
 
 async def generate(run: Run, tools: dict[str, AnyTool], dispatcher: Dispatcher) -> AssistantMessage:
@@ -76,11 +75,15 @@ async def generate(run: Run, tools: dict[str, AnyTool], dispatcher: Dispatcher) 
 
     A stream that breaks is an error, unless calls were complete: they may run already, so the turn is closed with them instead.
     """
+    for hook in run.plan.hooks:
+        await hook.before_turn(run.context())
     request = await request_for(run, tools)
+    answer, hooks = await answering(run, request)
+    await run.scope.arrive()  # a hook may have ended the run: then the model is not asked
     run.emit(TurnBegin, run.turn)
     turn = run.streaming = Turn(run.emit, new_id, run.conversation.next_index)
     try:
-        async with aclosing(run.plan.model.stream(request)) as parts:
+        async with aclosing(answer) as parts:
             async for part in parts:
                 for call in turn.feed(part):
                     await run.record(run.made(CallMade, call=call, text=turn.text, reasoning=turn.reasoning))
@@ -92,11 +95,9 @@ async def generate(run: Run, tools: dict[str, AnyTool], dispatcher: Dispatcher) 
             run.streaming = None
             run.emit(TurnEnd, run.turn, turn.message(), turn.usage)
             raise
-    message = await _end_turn(run, turn)
+    message = await _end_turn(run, turn, await seen(run, turn.message(), hooks) if hooks else None)
     if turn.usage.input_tokens:
         run.known_tokens, run.known_messages = turn.usage.total_tokens, len(request.messages) + 1
-    for hook in run.plan.hooks:
-        await hook.after_model(run.context(), message)
     return message
 
 
@@ -118,8 +119,8 @@ async def _end(run: Run, stop: str) -> None:
     await run.record(run.made(RunEnded, stop_reason=stop))
 
 
-async def _end_turn(run: Run, turn: Turn) -> AssistantMessage:
-    message, usage, number = turn.message(), _priced(run, turn.usage), run.turn
+async def _end_turn(run: Run, turn: Turn, message: AssistantMessage | None = None) -> AssistantMessage:
+    message, usage, number = message or turn.message(), _priced(run, turn.usage), run.turn
     run.streaming = None
     if turn.finished or has_content(message):
         await run.record(run.made(TurnEnded, message=message, usage=usage))
@@ -132,8 +133,8 @@ def _priced(run: Run, usage: Usage) -> Usage:
     return replace(usage, cost_usd=price.cost(usage)) if price and not usage.cost_usd else usage
 
 
-async def _limit_reached(run: Run) -> str | None:
-    """Takes in what was injected, and names the limit that forbids another turn, if one does.
+async def _over(run: Run) -> str | None:
+    """Takes in what was injected, and says why there is no other turn: the answer is there, or a limit forbids it.
 
     Calls that a broken run left open are settled whatever the limits say.
     """
@@ -142,6 +143,7 @@ async def _limit_reached(run: Run) -> str | None:
     await _take_in(run)
     limits, used = run.plan.limits, run.usage
     reached = {
+        "completed": run.accepted,
         "turns": limits.turns is not None and run.turn >= limits.turns,
         "tokens": limits.tokens is not None and used.total_tokens >= limits.tokens,
         "cost": limits.cost_usd is not None and used.cost_usd >= limits.cost_usd,

@@ -2,8 +2,8 @@
 
 import base64
 import json
+import os
 import re
-import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -269,7 +269,7 @@ class _Reader:
         raw_id = as_text(call.get("id"))
         index, self._calls = self._calls, self._calls + 1
         keep = raw_id is not None and _SAFE_ID.fullmatch(raw_id) and raw_id not in self._ids
-        own = raw_id if keep and raw_id is not None else f"call_{uuid.uuid4().hex}"
+        own = raw_id if keep and raw_id is not None else f"call_{os.urandom(16).hex()}"
         self._ids.add(own)
         return ToolCall(own, name, arguments, index, raw_id)
 

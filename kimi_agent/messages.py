@@ -7,11 +7,12 @@
 """
 
 import base64
-import mimetypes
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +35,10 @@ class Image:
             raise ValueError("an Image has either data or a url")
 
     @classmethod
-    def from_path(cls, path: str | Path) -> "Image":
+    def from_path(cls, path: "str | Path") -> "Image":
         """Reads a file; the media type comes from its name. Raises OSError."""
-        guessed = mimetypes.guess_type(str(path))[0] or "image/png"
-        return cls(Path(path).read_bytes(), guessed)
+        data, _, guessed = _read(path)
+        return cls(data, guessed or "image/png")
 
     @property
     def as_url(self) -> str:
@@ -56,10 +57,10 @@ class File:
     media_type: str = "application/octet-stream"
 
     @classmethod
-    def from_path(cls, path: str | Path) -> "File":
+    def from_path(cls, path: "str | Path") -> "File":
         """Reads a file; the media type comes from its name. Raises OSError."""
-        guessed = mimetypes.guess_type(str(path))[0] or "application/octet-stream"
-        return cls(Path(path).read_bytes(), Path(path).name, guessed)
+        data, name, guessed = _read(path)
+        return cls(data, name, guessed or "application/octet-stream")
 
     @property
     def as_text(self) -> str:
@@ -68,6 +69,15 @@ class File:
         if textual:
             return f"[{self.name}]\n{self.data.decode('utf-8', 'replace')}"
         return f"[file {self.name}, {self.media_type}, {len(self.data)} bytes]"
+
+
+def _read(path: "str | Path") -> tuple[bytes, str, str | None]:
+    """A file's bytes, its name, and the media type that the name stands for."""
+    import mimetypes  # only here: few conversations hold files
+    from pathlib import Path
+
+    file = Path(path)
+    return file.read_bytes(), file.name, mimetypes.guess_type(file.name)[0]
 
 
 Part: TypeAlias = Text | Image | File

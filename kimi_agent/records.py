@@ -8,13 +8,14 @@ In the order of one turn:
       CallStarted                      write-ahead: the tool is about to run │
       CallFinished                     its result                            ┘
     TurnEnded                          the whole turn, which holds the calls made in it
+      OutputAccepted                   a typed answer, checked; before the result of the call that gave it, if one did
     RunEnded                           with the stop reason
 
 Calls may be made, started and finished before their turn ends. A journal that stops anywhere folds to a legal history.
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from kimi_agent.limits import Usage
 from kimi_agent.messages import AssistantMessage, Message, ToolCall, ToolMessage
@@ -90,10 +91,20 @@ class TurnEnded(_Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutputAccepted(_Record):
+    """The run has its typed answer: `value` as JSON-able data, `name` of the output that it is ("" for text)."""
+
+    value: Any
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded(_Record):
     """The run is over, for now."""
 
     stop_reason: str
 
 
-Record: TypeAlias = InputAdded | CallMade | CallDecided | CallStarted | CallPending | CallFinished | TurnEnded | RunEnded
+Record: TypeAlias = (
+    InputAdded | CallMade | CallDecided | CallStarted | CallPending | CallFinished | TurnEnded | OutputAccepted | RunEnded
+)

@@ -5,32 +5,41 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from kimi_agent.errors import ToolDefinitionError
 from kimi_agent.messages import SystemMessage
 from kimi_agent.models.base import ModelRequest
+from kimi_agent.output.choices import TOOL_NAME
+from kimi_agent.output.spec import OutputMode
 from kimi_agent.run import AnyTool, Run
+from kimi_agent.settings import ModelSettings
 from kimi_agent.tooling.toolset import collect
 
 
 async def offered_tools(run: Run) -> dict[str, AnyTool]:
-    """The tools of this turn by name, after `prepare_tools`. Raises ToolDefinitionError if two have one name."""
+    """The tools of this turn by name, after `prepare_tools`, and those that take the answer. Raises ToolDefinitionError if two have
+    one name."""
     context = run.context()
     tools = await collect(run.plan.toolsets, context)
-    if run.plan.prepare_tools is None:
+    if run.plan.prepare_tools is not None:
+        kept = run.plan.prepare_tools(context, list(tools.values()))
+        tools = {t.name: t for t in (await kept if inspect.isawaitable(kept) else kept)}
+    output = run.plan.output
+    if output.mode(run.plan.model.profile) != "tool":
         return tools
-    kept = run.plan.prepare_tools(context, list(tools.values()))
-    if inspect.isawaitable(kept):
-        kept = await kept
-    return {t.name: t for t in kept}
+    if double := tools.keys() & output.tools.keys():
+        raise ToolDefinitionError(f"{double.pop()!r} names a tool and an output: name the output, ToolOutput(…, name='…')")
+    return {**tools, **output.tools}
 
 
 async def request_for(run: Run, tools: dict[str, AnyTool]) -> ModelRequest:
-    """The next request, as the hooks leave it."""
+    """The next request."""
     instructions = "\n\n".join([text for part in run.plan.instructions if (text := await _said(part, run))])
     history = run.conversation.history
-    settings = run.plan.settings
-    if run.turn > 0 and settings.tool_choice not in (None, "auto", "none"):
-        settings = replace(settings, tool_choice="auto")  # a forced call in every turn would never end
-    request = ModelRequest(
+    mode = run.plan.output.mode(run.plan.model.profile)
+    if told := run.plan.output.instruction(mode):
+        instructions = f"{instructions}\n\n{told}" if instructions else told
+    settings = _settings(run, mode)
+    return ModelRequest(
         messages=(SystemMessage(instructions), *history) if instructions else history,
         tools=tuple(t.spec for t in tools.values()),
         settings=settings,
@@ -38,9 +47,19 @@ async def request_for(run: Run, tools: dict[str, AnyTool]) -> ModelRequest:
         known_messages=run.known_messages,
         conversation_id=run.run_id,
     )
-    for hook in run.plan.hooks:
-        request = await hook.before_model(run.context(), request)
-    return request
+
+
+def _settings(run: Run, mode: OutputMode | None) -> ModelSettings:
+    """The plan's, with what the output needs of them."""
+    settings = run.plan.settings
+    if run.turn > 0 and settings.tool_choice not in (None, "auto", "none"):
+        settings = replace(settings, tool_choice="auto")  # a forced call in every turn would never end
+    if mode == "native":
+        schema = {"name": TOOL_NAME, "schema": run.plan.output.schema}
+        return replace(settings, response_format={"type": "json_schema", "json_schema": schema})
+    if mode == "tool" and run.unfit_outputs and run.plan.model.profile.may_force_calls(settings):
+        return replace(settings, tool_choice="required")  # it was asked nicely
+    return settings
 
 
 async def _said(instruction: str | Callable[..., Any], run: Run) -> str:

@@ -1,21 +1,25 @@
 """What a run leaves behind."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic
 
+from kimi_agent.errors import NoOutput
 from kimi_agent.history import Conversation
 from kimi_agent.limits import Usage
 from kimi_agent.messages import AssistantMessage, Message, ToolCall
+from kimi_agent.output.output import Output
+from kimi_agent.output.spec import OutputT
 from kimi_agent.sessions.journal import Journal
 
 
-@dataclass(frozen=True, slots=True)
-class RunResult:
+@dataclass(frozen=True, slots=True, repr=False)
+class RunResult(Generic[OutputT]):
     """A run that has ended, whatever the reason.
 
     Attributes:
-        output: what the model said last; "" where it was stopped before it said anything.
+        text: what the model said last; "" where it was stopped before it said anything.
         stop_reason: "completed"; "pending" (calls wait: see `pending`, and `agent.resume`); "length" (the answer was cut off);
+            "invalid_output" (no answer fitted, however often the model was asked);
             "turns", "tokens", "cost", "wall_clock", "repeated_calls" (see `Limits`); "cancelled", or what `cancel` was given.
         messages: the whole conversation, to go on with `agent.run(…, messages=result.messages)`.
         new_messages: what this run added to it.
@@ -25,23 +29,45 @@ class RunResult:
         journal: what happened, record by record.
     """
 
-    output: Any
+    text: str
     stop_reason: str
-    messages: tuple[Message, ...] = field(repr=False)
-    new_messages: tuple[Message, ...] = field(repr=False)
+    messages: tuple[Message, ...]
+    new_messages: tuple[Message, ...]
     usage: Usage
     pending: tuple[ToolCall, ...]
     run_id: str
-    journal: Journal = field(repr=False)
+    journal: Journal
+    _output: tuple[Any, ...] = field(default=())
+
+    @property
+    def output(self) -> OutputT:
+        """The answer: the text, or what `Agent(output=…)` says. Raises NoOutput where a typed answer was wanted and the run ended
+        without one; `stop_reason` says why."""
+        if not self._output:
+            raise NoOutput(f"the run ended without an output; its stop reason is {self.stop_reason!r}")
+        return self._output[0]
+
+    @property
+    def has_output(self) -> bool:
+        """Whether there is an `output`."""
+        return bool(self._output)
+
+    def __repr__(self) -> str:
+        output = f"output={self._output[0]!r}, " if self._output else ""
+        return f"RunResult({output}stop_reason={self.stop_reason!r}, usage={self.usage}, pending={self.pending})"
 
 
-def result_of(conversation: Conversation, journal: Journal) -> RunResult:
-    """The result of the conversation's last run."""
+def result_of(conversation: Conversation, journal: Journal, output: Output, value: tuple[Any, ...] | None = None) -> RunResult[Any]:
+    """The result of the conversation's last run; `value` is the typed answer as the object that it is, where it is still there."""
     messages = conversation.transcript
     new = messages[conversation.first_new :]
     said = next((m for m in reversed(new) if isinstance(m, AssistantMessage)), None)
+    text = said.text if said is not None else ""
+    accepted = conversation.output
+    if accepted is not None:
+        value = value or (output.load(accepted.name, accepted.value),)
     return RunResult(
-        output=said.text if said is not None else "",
+        text=text,
         stop_reason=conversation.stop_reason or "interrupted",
         messages=messages,
         new_messages=new,
@@ -49,4 +75,5 @@ def result_of(conversation: Conversation, journal: Journal) -> RunResult:
         pending=conversation.waiting,
         run_id=conversation.run_id or "",
         journal=journal,
+        _output=value or ((text,) if output.plain else ()),
     )

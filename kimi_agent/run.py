@@ -1,7 +1,7 @@
 """The state of one run: what the loop works on, what tools see of it, and where its events go."""
 
 import asyncio
-import secrets
+import os
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,8 @@ from kimi_agent.history import Conversation
 from kimi_agent.limits import Limits, Usage
 from kimi_agent.messages import Content, Message, ToolCall, ToolMessage, UserMessage
 from kimi_agent.models.base import Model
-from kimi_agent.records import CallDecided, Record
+from kimi_agent.output.output import Output
+from kimi_agent.records import CallDecided, OutputAccepted, Record
 from kimi_agent.scope import CancelScope
 from kimi_agent.sessions.journal import Journal, MemoryJournal, release
 from kimi_agent.settings import ModelSettings
@@ -44,13 +45,17 @@ class Plan:
     dispatch: DispatchRules
     hooks: tuple[Hooks, ...]
     approver: Approver
+    output: Output
     deps: Any
     name: str
 
 
 @dataclass(slots=True, eq=False)
 class Run:
-    """One run. `conversation` is what `journal` says; write through `record` only."""
+    """One run. `conversation` is what `journal` says; write through `record` only.
+
+    `output` is the answer that was accepted, as the object that it is; `unfit_outputs` counts the turns whose answers were not.
+    """
 
     plan: Plan
     journal: Journal
@@ -61,6 +66,8 @@ class Run:
     inbox: deque[UserMessage] = field(default_factory=deque[UserMessage])
     guard: RepeatGuard = field(default_factory=RepeatGuard)
     retries: dict[str, int] = field(default_factory=dict[str, int])
+    unfit_outputs: int = 0
+    output: tuple[Any] | None = None
     streaming: Turn | None = None
     ending: bool = False
     known_tokens: int = 0
@@ -100,6 +107,19 @@ class Run:
     def unfinished(self, call: ToolCall) -> ToolMessage:
         """What is known of a call that has no result."""
         return self.conversation.synthetic(call)
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the answer has been given."""
+        return self.conversation.output is not None
+
+    async def accept(self, value: Any, name: str) -> None:
+        """Journals the typed answer."""
+        from pydantic_core import to_jsonable_python
+
+        data = to_jsonable_python(value, fallback=str, inf_nan_mode="strings", bytes_mode="base64")
+        self.output = (value,)
+        await self.record(self.made(OutputAccepted, value=data, name=name))
 
     @property
     def decisions(self) -> Mapping[str, CallDecided]:
@@ -165,4 +185,4 @@ async def _to_the_end(writing: Coroutine[Any, Any, None]) -> asyncio.CancelledEr
 
 def new_id(prefix: str) -> str:
     """A name unique in the world, of letters, digits and _."""
-    return f"{prefix}_{secrets.token_hex(8)}"
+    return f"{prefix}_{os.urandom(8).hex()}"

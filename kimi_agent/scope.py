@@ -59,6 +59,11 @@ class CancelScope:
             return self._wanted
         return "wall_clock" if self._timeout is not None and self._timeout.expired() else None
 
+    async def arrive(self) -> None:
+        """Where it was asked to cancel just now, waits until the cancellation has come: it takes some turns of the event loop."""
+        while self._wanted is not None and self._timeout is not None and not self._timeout.expired():  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0)
+
     def _fire(self) -> None:
         if self._timeout is not None and not self._timeout.expired() and self._loop is not None:
             self._timeout.reschedule(self._loop.time())

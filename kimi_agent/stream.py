@@ -4,11 +4,13 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from types import TracebackType
+from typing import Any, Generic, Self
 
 from kimi_agent import loop
 from kimi_agent.errors import UserError
 from kimi_agent.events import Event, RunBegin, RunEnd
 from kimi_agent.messages import Content, Message
+from kimi_agent.output.spec import OutputT
 from kimi_agent.result import RunResult, result_of
 from kimi_agent.run import Run
 
@@ -26,7 +28,8 @@ class _Channel:
 
     def send(self, event: Event) -> None:
         self._events.append(event)
-        self._wake()
+        if not self._news.is_set():  # else the reader is about to look anyway
+            self._wake()
 
     def close(self) -> None:
         self._closed = True
@@ -48,11 +51,16 @@ class _Channel:
             if self._closed:
                 return None
             self._news.clear()
-            await self._news.wait()
+            if not self._events:  # `send` looks at `_news` after it has added: one of us two sees the other
+                await self._news.wait()
         return self._events.popleft()
 
+    def ready(self) -> Event | None:
+        """An event that is there already."""
+        return self._events.popleft() if self._events else None
 
-class RunStream:
+
+class RunStream(Generic[OutputT]):
     """The events of a run, which begins when they are first asked for.
 
         async with agent.stream("…") as stream:
@@ -66,14 +74,14 @@ class RunStream:
     def __init__(self, prepare: Prepare) -> None:
         self._prepare = prepare
         self._channel: _Channel | None = None
-        self._task: asyncio.Task[RunResult] | None = None
+        self._task: asyncio.Task[RunResult[Any]] | None = None
         self._run: Run | None = None
-        self._result: RunResult | None = None
+        self._result: RunResult[OutputT] | None = None
         self._starting: asyncio.Future[None] | None = None
         self._cancel_reason: str | None = None
 
     @property
-    def result(self) -> RunResult:
+    def result(self) -> RunResult[OutputT]:
         """The run's result. Raises UserError before its end."""
         if self._result is None:
             raise UserError("the run has not ended: read the stream to its end first, or use `await agent.run(…)`")
@@ -96,17 +104,20 @@ class RunStream:
         if self._run is not None:
             self._run.cancel(reason)
 
-    async def cancel(self, reason: str = "cancelled") -> RunResult:
+    async def cancel(self, reason: str = "cancelled") -> RunResult[OutputT]:
         """Ends the run with this stop reason: cancels the model call and the tools, and waits until they are gone."""
         self.request_cancel(reason)
         if self._task is None:
             raise UserError("the run has not begun")
         return await asyncio.shield(self._task)
 
-    def __aiter__(self) -> "RunStream":
+    def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Event:
+        channel = self._channel
+        if channel is not None and (event := channel.ready()) is not None:
+            return event
         await self._begin()
         assert self._channel is not None and self._task is not None
         event = await self._channel.next()
@@ -115,7 +126,7 @@ class RunStream:
         self._result = await self._task
         raise StopAsyncIteration
 
-    async def __aenter__(self) -> "RunStream":
+    async def __aenter__(self) -> Self:
         await self._begin()
         return self
 
@@ -150,8 +161,8 @@ class RunStream:
         self._task.add_done_callback(_ended(run))
 
 
-def _ended(run: Run) -> Callable[[asyncio.Task[RunResult]], None]:
-    def done(task: asyncio.Task[RunResult]) -> None:
+def _ended(run: Run) -> Callable[[asyncio.Task[RunResult[Any]]], None]:
+    def done(task: asyncio.Task[RunResult[Any]]) -> None:
         run.release()
         if not task.cancelled():
             task.exception()  # an error that nobody reads is no news for asyncio's handler
@@ -159,14 +170,14 @@ def _ended(run: Run) -> Callable[[asyncio.Task[RunResult]], None]:
     return done
 
 
-async def _drive(run: Run, channel: _Channel) -> RunResult:
+async def _drive(run: Run, channel: _Channel) -> RunResult[Any]:
     try:
         return await drive(run)
     finally:
         channel.close()
 
 
-async def drive(run: Run) -> RunResult:
+async def drive(run: Run) -> RunResult[Any]:
     """The loop with its first and last event, and the result."""
     conversation = run.conversation
     run.emit(RunBegin, conversation.messages[conversation.first_new :])
@@ -177,6 +188,6 @@ async def drive(run: Run) -> RunResult:
         raise
     finally:
         run.release()
-    result = result_of(conversation, run.journal)
-    run.emit(RunEnd, result.stop_reason, result.output, result.usage)
+    result = result_of(conversation, run.journal, run.plan.output, run.output)
+    run.emit(RunEnd, result.stop_reason, result.output if result.has_output else None, result.usage)
     return result

@@ -30,6 +30,7 @@ from kimi_agent.wire.parts import (
     WirePart,
 )
 
+_DECODER = json.JSONDecoder(strict=False)  # `json.loads` would make one a call
 Emit = Callable[..., None]
 NewId = Callable[[str], str]
 
@@ -51,7 +52,7 @@ class _OpenCall:
     def whole(self) -> bool:
         """Whether the arguments are one JSON object."""
         try:
-            return isinstance(json.loads("".join(self.fragments), strict=False), dict)
+            return isinstance(_DECODER.decode("".join(self.fragments)), dict)
         except (ValueError, RecursionError):
             return False
 
@@ -96,12 +97,12 @@ class Turn:
         match part:
             case TextPart(text):
                 self._say(text)
+            case CallArguments(key, fragment):
+                self._add_arguments(key, fragment)
             case ReasoningPart(text):
                 self._think(text)
             case CallBegin():
                 return self._begin_call(part)
-            case CallArguments(key, fragment):
-                self._add_arguments(key, fragment)
             case CallEnd(key):
                 return self._end_call(key)
             case Finish(reason):

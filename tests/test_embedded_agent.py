@@ -5,6 +5,7 @@ Runs on the default embedded model if it is in the cache, else on the small one,
 
 import random
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,24 @@ def test_the_example_of_the_docs_runs(capsys: pytest.CaptureFixture[str]) -> Non
     [source] = re.findall(r"^```embedded-python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     exec(compile(source, "docs/embedded.md", "exec"), {})
     assert "'usage'" in capsys.readouterr().out
+
+
+async def test_a_typed_answer_carries_what_the_tool_returned() -> None:
+    celsius = random.randint(-20, 45)
+
+    @tool
+    def get_weather(city: str) -> dict[str, str | int]:
+        """Get the current weather of a city.
+
+        Args:
+            city: Name of the city.
+        """
+        return {"city": city, "temperature_celsius": celsius}
+
+    @dataclass
+    class Report:
+        city: str
+        temperature_celsius: int
+
+    result = await Agent(MODEL, tools=[get_weather], output=Report).run("What is the temperature in Oslo right now?")
+    assert result.output == Report("Oslo", celsius)

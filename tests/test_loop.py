@@ -32,6 +32,7 @@ from kimi_agent import (
     tool,
 )
 from kimi_agent.history import UNKNOWN_OUTCOME
+from kimi_agent.records import Record, RunEnded
 from kimi_agent.wire.parts import CallArguments, CallBegin, CallEnd, Finish, TextPart, WirePart
 
 pytestmark = pytest.mark.anyio
@@ -297,8 +298,8 @@ async def test_hooks_see_and_change_everything_in_order() -> None:
             return ToolMessage(result.call_id, result.name, f"{result.text} by {self.name}")
 
     result = await Agent(ScriptedModel([call("add", a=1, b=1), "ok"]), tools=[add], hooks=[Watch("A"), Watch("B")]).run("go")
-    assert results(result.messages) == ["22 by A by B"]
-    assert seen == ["A before model", "B before model", "A after model", "B after model"] * 2
+    assert results(result.messages) == ["22 by B by A"]
+    assert seen == ["A before model", "B before model", "B after model", "A after model"] * 2
 
 
 async def test_a_hook_that_fails_ends_the_run_with_its_own_exception() -> None:
@@ -334,3 +335,25 @@ async def test_a_tool_can_end_the_run() -> None:
     assert result.stop_reason == "enough"
     assert result.pending == (), "nothing waits: the call was cut"
     assert results(result.messages) == [UNKNOWN_OUTCOME]
+
+
+async def test_a_journal_that_fails_at_the_very_end_is_the_error_and_nothing_is_written_twice() -> None:
+    class Full(MemoryJournal):
+        async def append(self, record: Record) -> None:
+            if isinstance(record, RunEnded):
+                raise OSError("disk full")
+            await super().append(record)
+
+    journal = Full()
+    with pytest.raises(OSError, match="disk full"):
+        await Agent(ScriptedModel(["Hi."])).run("go", journal=journal)
+    assert [type(r).__name__ for r in await journal.read()] == ["InputAdded", "TurnEnded"]
+
+
+async def test_an_approver_that_says_something_else_is_the_callers_mistake() -> None:
+    async def approver(context: Any, made: Any, arguments: Any) -> Any:
+        return "yes"
+
+    agent = Agent(ScriptedModel([call("add", a=1, b=1)]), tools=[tool(add, needs_approval=True)], approver=approver)
+    with pytest.raises(UserError, match="'yes': return Approve"):
+        await agent.run("go")

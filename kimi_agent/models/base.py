@@ -69,6 +69,7 @@ class Profile:
         forced_tool_choice: whether "required" and a tool's name may be sent while thinking is on.
         image_input: whether messages may hold images.
         image_in_tool_result: whether a *tool* message may; otherwise the images follow in a user message.
+        output_modes: how a typed answer can be asked for; the first is what it does best.
         price: for counting money.
     """
 
@@ -82,7 +83,13 @@ class Profile:
     forced_tool_choice: bool = True
     image_input: bool = True
     image_in_tool_result: bool = False
+    output_modes: tuple[Literal["tool", "native", "prompted"], ...] = ("tool", "native", "prompted")
     price: Price | None = None
+
+    def may_force_calls(self, settings: ModelSettings) -> bool:
+        """Whether a call may be demanded: 400 "tool_choice 'required' is incompatible with thinking enabled"."""
+        thinks = self.thinks_by_default if settings.thinking is None else settings.thinking
+        return self.forced_tool_choice or not thinks
 
 
 @runtime_checkable

@@ -16,6 +16,7 @@ from typing import Any, Protocol, cast
 
 from kimi_agent.errors import ContextLengthExceeded, ProviderError, UserError
 from kimi_agent.models.base import ModelRequest, Profile
+from kimi_agent.models.real_requests import check_real_request
 from kimi_agent.models.request_body import request_body
 from kimi_agent.redact import get_logger
 from kimi_agent.wire.openai_chat import OpenAIChatCodec
@@ -51,7 +52,7 @@ class EmbeddedModel:
         """`open_engine` takes the place of the installed engine. `progress` is called with what is done, bytes done and bytes in
         all, while the model's file is fetched."""
         self.name = "embedded" if tier == "default" else f"embedded:{tier}"
-        self.profile = Profile(image_input=False)
+        self.profile = Profile(image_input=False, output_modes=("native", "prompted", "tool"))
         self._tier, self._open_engine, self._progress = tier, open_engine, progress
         self._encoder = Encoder(self.profile)
 
@@ -65,6 +66,7 @@ class EmbeddedModel:
     async def stream(self, request: ModelRequest) -> AsyncGenerator[WirePart]:
         """Raises UserError where the engine or its model cannot be had or the request is not one for it, ContextLengthExceeded,
         and ProviderError for what goes wrong inside the engine."""
+        check_real_request(self.name)
         body = request_body(
             request,
             model=self.name,

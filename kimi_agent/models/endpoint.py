@@ -23,6 +23,7 @@ from kimi_agent.models.budget import TokenEstimates, completion_budget
 from kimi_agent.models.clock import Clock
 from kimi_agent.models.connect import Client, brings_key, transport_for
 from kimi_agent.models.profiles import is_moonshot, profile_for
+from kimi_agent.models.real_requests import check_real_request
 from kimi_agent.models.request_body import request_body
 from kimi_agent.models.window import models_in, window_in
 from kimi_agent.redact import get_logger, redact, register_secret
@@ -112,6 +113,7 @@ class ChatEndpoint:
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[WirePart]:
         """The parts of one turn, as they come. Raises ProviderError, UserError."""
+        check_real_request(self._model)
         settings = request.settings
         clock = Clock(settings.timeouts or self._timeouts)
         body = await clock.first(self._body(request))

@@ -90,9 +90,7 @@ def _tool_choice(settings: ModelSettings, profile: Profile, model: str, names: s
         return {**fields, "tool_choice": choice}
     if choice != "required" and choice not in names:
         raise UserError(f"tool_choice={choice!r} names no tool of this request; there are: {', '.join(sorted(names))}")
-    thinks = profile.thinks_by_default if settings.thinking is None else settings.thinking
-    if thinks and not profile.forced_tool_choice:
-        # 400 "tool_choice 'required' is incompatible with thinking enabled"
+    if not profile.may_force_calls(settings):
         way = "set thinking=False with it, or " if profile.thinking else ""
         raise UserError(
             f"tool_choice={choice!r} cannot be sent to {model} while it thinks: {way}use tool_choice='auto' and say in "

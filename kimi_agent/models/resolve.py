@@ -11,7 +11,6 @@ Keys: MOONSHOT_API_KEY goes to Moonshot's own hosts only, KIMI_API_KEY also to K
 addresses that a spec names.
 """
 
-import difflib
 import os
 from dataclasses import dataclass
 
@@ -102,6 +101,8 @@ def _refuse_near_miss(spec: str, kind: str) -> None:
     """A slip such as "embeded" must not send a conversation to the hosted API. Raises UserError."""
     if kind in _ENGINES:
         raise UserError(f'"{kind}" needs an address: "{kind}:http://host:port", with "#model" where it serves several')
+    import difflib  # only here
+
     if near := difflib.get_close_matches(kind.lower(), ("embedded", "local", *_ENGINES), n=1, cutoff=0.75):
         raise UserError(f'there is no model {spec!r}: did you mean "{near[0]}"?')
 

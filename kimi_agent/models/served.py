@@ -7,6 +7,7 @@ from kimi_agent.errors import BadResponse
 from kimi_agent.models.base import ModelRequest, Profile
 from kimi_agent.models.endpoint import ChatEndpoint
 from kimi_agent.models.profiles import UNKNOWN
+from kimi_agent.models.real_requests import check_real_request
 from kimi_agent.wire.parts import WirePart
 
 
@@ -34,6 +35,7 @@ class ServedModel:
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[WirePart]:
         """The parts of one turn, as they come. Raises ProviderError, UserError."""
+        check_real_request(self.name or self._asking.base_url)
         endpoint = self._endpoint or await self._find()
         async with aclosing(endpoint.stream(request)) as parts:
             async for part in parts:

@@ -227,7 +227,7 @@ class Dispatcher:
         message = ToolMessage(call.id, call.name, content, outcome.is_error)
         if (tool is None or not tool.rules.repeatable) and (reminder := self._ledger.guard.reminder(call)):
             message = ToolMessage(call.id, call.name, (*message.content, reminder), outcome.is_error)
-        for hook in self._hooks:
+        for hook in reversed(self._hooks):
             message = await hook.after_tool(self._ledger.context(call.id, call.name), call, message)
         return message
 

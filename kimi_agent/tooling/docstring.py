@@ -1,6 +1,7 @@
 """What a docstring says of a function and its parameters: Google, NumPy and Sphinx style, told apart by griffe."""
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 
@@ -12,6 +13,7 @@ class Documentation:
     parameters: dict[str, str] = field(default_factory=dict[str, str])
 
 
+@lru_cache(maxsize=512)  # agents are made by the thousand of the same few functions
 def read_docstring(text: str | None) -> Documentation:
     """Never raises: a docstring in no known style is all description."""
     if not text or not text.strip():

@@ -1,7 +1,6 @@
 """One call: found, checked, approved, run in time, and answered, whatever happens."""
 
 import asyncio
-import difflib
 import inspect
 import json
 import threading
@@ -27,6 +26,8 @@ def find(tools: Mapping[str, Tool[..., Any]], name: str) -> Tool[..., Any]:
     """Raises Refused with the nearest names where there is no such tool."""
     if found := tools.get(name):
         return found
+    import difflib  # only here
+
     near = difflib.get_close_matches(name, tools, n=3, cutoff=0.5)
     hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
     there = f" Tools: {', '.join(tools)}." if tools else " There are no tools."
@@ -37,7 +38,7 @@ def parse(arguments: str) -> dict[str, Any]:
     """Raises Refused unless the text is one JSON object. Control characters in strings are let through, as models write them; some
     engines write `null` for no arguments."""
     try:
-        value = json.loads(arguments, strict=False, parse_constant=_no_number)
+        value = _DECODER.decode(arguments)
     except (ValueError, RecursionError) as e:
         raise Refused(f"The arguments are not valid JSON ({e}). Make the call again, with one JSON object.") from None
     if value is None:
@@ -49,6 +50,9 @@ def parse(arguments: str) -> dict[str, Any]:
 
 def _no_number(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
+
+
+_DECODER = json.JSONDecoder(strict=False, parse_constant=_no_number)  # `json.loads` would make one a call
 
 
 def check(tool: Tool[..., Any], arguments: dict[str, Any]) -> dict[str, Any]:
@@ -68,7 +72,7 @@ async def run_tool(
     clock = asyncio.timeout(timeout)
     try:
         async with clock:
-            value = await _call(tool.is_async, tool.bind(context, arguments))
+            value = await call(tool.is_async, tool.bind(context, arguments))
         return value if isinstance(value, ToolResult | Pending) else ToolResult(to_content(value), value=value)
     except (ModelRetry, asyncio.CancelledError) as e:
         if isinstance(e, asyncio.CancelledError) and not cancelled_from_outside():
@@ -101,7 +105,7 @@ def _failure(name: str, error: BaseException) -> ToolResult:
     return ToolResult(f"{type(error).__name__}: {text}" if text else type(error).__name__, is_error=True)
 
 
-async def _call(is_async: bool, bound: Callable[[], Any]) -> Any:
+async def call(is_async: bool, bound: Callable[[], Any]) -> Any:
     """Async functions on the loop, others in a thread; an async generator's items as a list."""
     value = bound() if is_async else await shared_pool().run(bound)
     if inspect.isawaitable(value):

@@ -1,6 +1,11 @@
-"""Hook points of the loop: subclass `Hooks` and override what you need. Several are called in order, each with what the one
-before it returned; an exception ends the run."""
+"""Hook points of the loop, around turn, model call and tool call: subclass `Hooks` and override what you need.
 
+Several hooks lie around each other like the skins of an onion: what comes `before` is asked in their order, each with what the one
+before it returned; what comes `after` in the opposite order. The first in the list is the outermost: it sees the request first and
+the answer last. What a hook raises ends the run; `context.cancel(reason)` ends it in order, with that stop reason.
+"""
+
+from collections.abc import Sequence
 from typing import Any
 
 from kimi_agent.messages import AssistantMessage, ToolCall, ToolMessage
@@ -12,12 +17,20 @@ from kimi_agent.tooling.result import ToolResult
 class Hooks:
     """Does nothing; override what you need."""
 
-    async def before_model(self, context: RunContext[Any], request: ModelRequest, /) -> ModelRequest:
-        """The request as it should be sent."""
+    async def before_turn(self, context: RunContext[Any], /) -> None:
+        """The model is about to be asked for another turn."""
+
+    async def before_model(self, context: RunContext[Any], request: ModelRequest, /) -> ModelRequest | AssistantMessage:
+        """The request as it should be sent, or an answer: then the model is not asked, nor the hooks further inside. Its calls get
+        ids of their own and are run."""
         return request
 
-    async def after_model(self, context: RunContext[Any], message: AssistantMessage, /) -> None:
-        """The model's turn has ended; its calls may be running."""
+    async def after_model(self, context: RunContext[Any], message: AssistantMessage, /) -> AssistantMessage | None:
+        """The answer as it should stand in the history; None: as it is.
+
+        Text, reasoning and images may be changed, the calls may not: they may be running. Pieces of the text may have been seen
+        by those who watch the stream.
+        """
 
     async def before_tool(
         self, context: RunContext[Any], call: ToolCall, arguments: dict[str, Any], /
@@ -28,3 +41,6 @@ class Hooks:
     async def after_tool(self, context: RunContext[Any], call: ToolCall, result: ToolMessage, /) -> ToolMessage:
         """The result as the model should see it. Called for every call, also for those that could not run."""
         return result
+
+    async def after_turn(self, context: RunContext[Any], message: AssistantMessage, results: Sequence[ToolMessage], /) -> None:
+        """The turn is over, and these are the results of its calls; a call that waits has none yet."""

@@ -9,6 +9,7 @@ from collections.abc import Collection
 
 from kimi_agent.messages import ToolCall
 
+_SORTED = json.JSONEncoder(sort_keys=True)  # `json.dumps` would make one a call
 _REMINDERS = {
     3: "\n\n[This is call number 3 in a row with the same arguments. The result will not change; use it.]",
     5: "\n\n[You have called {name} 5 times in a row with the same arguments: {arguments}. Do something else.]",
@@ -46,7 +47,7 @@ def _short(arguments: str, limit: int = 200) -> str:
 
 def _key(call: ToolCall) -> str:
     try:
-        arguments = json.dumps(json.loads(call.arguments), sort_keys=True)
+        arguments = _SORTED.encode(json.loads(call.arguments))
     except (ValueError, RecursionError):
         arguments = call.arguments
     return f"{call.name}\0{arguments}"

@@ -1,9 +1,10 @@
 """What a tool returns, as what the model sees."""
 
 import json
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, cast
 
 from kimi_agent.messages import Content, File, Image, Part, Text, parts_of
 
@@ -66,10 +67,15 @@ def _text(value: Any) -> str:
     from pydantic_core import from_json, to_json
 
     try:
-        plain = from_json(to_json(value, fallback=str, inf_nan_mode="strings", bytes_mode="base64"))
+        plain = from_json(to_json(value, fallback=_fallback, inf_nan_mode="strings", bytes_mode="base64"))
         return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
     except (ValueError, TypeError, RecursionError):
         return str(value)
+
+
+def _fallback(value: object) -> Any:
+    """pydantic below 2.14 cannot write a deque."""
+    return list(cast("deque[Any]", value)) if isinstance(value, deque) else str(value)
 
 
 def capped(content: Content, limit: int) -> tuple[Part, ...]:

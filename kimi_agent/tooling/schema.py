@@ -2,7 +2,7 @@
 
 import dataclasses
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeGuard
 
 from kimi_agent.errors import ToolDefinitionError
@@ -112,6 +112,11 @@ def _checker(schema: dict[str, Any], name: str) -> Validate:
         return arguments
 
     return check
+
+
+def keeps_within(schema: Mapping[str, Any], places: Iterable[str]) -> bool:
+    """Whether all references of a schema lead to these places of its root."""
+    return all(any(ref.startswith(f"#/{place}/") for place in places) for ref in _refs(schema))
 
 
 def _refs(schema: Any) -> Iterator[str]:

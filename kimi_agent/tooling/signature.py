@@ -25,6 +25,7 @@ from kimi_agent.tooling.docstring import Documentation
 Validate = Callable[[dict[str, Any]], dict[str, Any]]
 _CONTEXT = re.compile(r"(\w+\.)*RunContext\b")
 _UNPACK = (typing.Unpack, typing_extensions.Unpack)
+_PLAIN = json.JSONEncoder(ensure_ascii=False)  # `json.dumps` would make one a call
 _MOST_PROBLEMS = 10
 
 
@@ -38,12 +39,14 @@ class Signature:
 
     Attributes:
         parameters: those that the model fills, in order.
+        every: all of them, in order.
         context: the name of the `RunContext` parameter, if there is one.
         hints: annotations by name, resolved.
     """
 
     function: Callable[..., Any]
     parameters: tuple[inspect.Parameter, ...]
+    every: tuple[inspect.Parameter, ...]
     context: str | None
     hints: dict[str, Any]
 
@@ -52,12 +55,11 @@ class Signature:
         values = dict(arguments)
         if self.context is not None:
             values[self.context] = context
-        parameters = inspect.signature(self.function).parameters.values()
-        star = next((p.name for p in parameters if p.kind is inspect.Parameter.VAR_POSITIONAL), "")
+        star = next((p.name for p in self.every if p.kind is inspect.Parameter.VAR_POSITIONAL), "")
         behind = values.pop(star, ())
         positional: list[Any] = []
         gap: list[Any] = []  # what is left out takes its default, but only where something stands behind it
-        for p in parameters:
+        for p in self.every:
             if p.kind is inspect.Parameter.POSITIONAL_ONLY or (p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD and behind):
                 if p.name in values:
                     positional += [*gap, values.pop(p.name)]
@@ -80,7 +82,8 @@ def read_signature(function: Callable[..., Any]) -> Signature:
     context = next((p.name for p in parameters if _is_context(hints.get(p.name))), None)
     whole: Any = function
     bound = whole.keywords if isinstance(function, partial) else ()  # not for the model to know, or to change
-    return Signature(whole, tuple(p for p in parameters if p.name != context and p.name not in bound), context, hints)
+    filled = tuple(p for p in parameters if p.name != context and p.name not in bound)
+    return Signature(whole, filled, tuple(parameters), context, hints)
 
 
 def _hint(parameter: inspect.Parameter, namespace: dict[str, Any], function: Callable[..., Any]) -> Any:
@@ -279,7 +282,7 @@ def validated(adapter: Any, arguments: Any) -> Any:
     from pydantic import ValidationError
 
     try:
-        return adapter.validate_json(json.dumps(arguments, ensure_ascii=False).encode("utf-8", "replace"))
+        return adapter.validate_json(_PLAIN.encode(arguments).encode("utf-8", "replace"))
     except ValidationError as e:
         raise InvalidArguments(listed([_problem(p) for p in e.errors(include_url=False, include_context=False)])) from None
     except Exception as e:  # from a validator of the user's

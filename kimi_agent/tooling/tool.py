@@ -8,10 +8,12 @@ tool(search, parameters=SearchParams)                       # a pydantic model w
 tool(run_query, name="query", parameters={"type": "object", "properties": {…}})     # or a JSON Schema
 """
 
+import copy
 import functools
 import inspect
 import re
 import types
+import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeAlias, TypedDict, TypeVar, overload
@@ -31,6 +33,8 @@ Q = ParamSpec("Q")
 S = TypeVar("S")
 Parameters: TypeAlias = Mapping[str, Any] | type
 NeedsApproval: TypeAlias = bool | Callable[[RunContext[Any], dict[str, Any]], bool | Awaitable[bool]]
+# Agents are made by the thousand of the same few functions, and pydantic takes milliseconds for each. It holds no function.
+_known_arguments: weakref.WeakKeyDictionary[types.FunctionType, Arguments] = weakref.WeakKeyDictionary()
 _NAME = re.compile(r"\$?[a-zA-Z_][a-zA-Z0-9_.-]{0,63}")  # $: Moonshot's own, such as $web_search
 
 
@@ -105,7 +109,7 @@ class Tool(Generic[P, R]):
         """A tool that stands in a class is bound to the object that it is taken from, as a method is."""
         function: Any = self.function
         unbound = instance is None and not _is_classmethod(function)
-        if self._static or unbound or not hasattr(function, "__get__"):
+        if self._static or unbound or _is_partial(function) or not hasattr(function, "__get__"):
             return self
         return self._with(function=function.__get__(instance, owner))
 
@@ -142,15 +146,19 @@ class Tool(Generic[P, R]):
         """The same tool under other rules; see `ToolRules`."""
         return self._with(rules=replace(self.rules, **rules))
 
-    def _with(self, **changes: Any) -> "Tool[P, R]":
-        same: dict[str, Any] = {
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the tool was made with: the arguments of `Tool(…)`."""
+        return {
             "function": self.function,
             "name": self.name,
             "description": self._description,
             "parameters": self._parameters,
             "rules": self.rules,
         }
-        return Tool(**same | changes)
+
+    def _with(self, **changes: Any) -> "Tool[P, R]":
+        return Tool(**self.options | changes)
 
     def validate(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """The arguments as the function wants them. Raises InvalidArguments, with a text for the model."""
@@ -175,8 +183,12 @@ class Tool(Generic[P, R]):
     def _compiled(self) -> tuple[dict[str, Any], Validate]:
         if self._parameters is not None:
             return given_schema(self._parameters, self._signature, self.name)
-        arguments = Arguments(self._signature, self._documentation, self.name)
-        return arguments.schema, arguments.validate
+        arguments = _known_arguments.get(self.function) if isinstance(self.function, types.FunctionType) else None
+        if arguments is None:
+            arguments = Arguments(self._signature, self._documentation, self.name)
+            if isinstance(self.function, types.FunctionType):
+                _known_arguments[self.function] = arguments
+        return copy.deepcopy(arguments.schema), arguments.validate
 
 
 def _is_classmethod(function: object) -> bool:
@@ -192,6 +204,11 @@ def _without_partial(function: object) -> Any:
     while isinstance(function, functools.partial):
         function = function.func  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     return function
+
+
+def _is_partial(function: object) -> bool:
+    """Never bound to an object, on no Python: 3.14 makes a `functools.partial` a method, and 3.13 warns of it."""
+    return isinstance(function, functools.partial)
 
 
 def _default_name(function: object) -> str:

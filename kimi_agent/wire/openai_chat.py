@@ -25,6 +25,7 @@ from kimi_agent.wire.parts import (
     WirePart,
 )
 
+_THOUGHTS = frozenset({"reasoning_content", "reasoning", "reasoning_details"})
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)?[^,]*?;base64,")
 
 
@@ -100,28 +101,27 @@ class OpenAIChatCodec:
             parts.extend(self._end_calls())
 
     def _delta(self, delta: Json, parts: list[WirePart], *, whole: bool) -> None:
-        thought = _reasoning(delta)
+        # most deltas have one key, and a stream has thousands of them: what is not there is not asked for
+        thought = None if _THOUGHTS.isdisjoint(delta) else _reasoning(delta)
         if thought or (thought is not None and not self._thought):
             self._thought = True
             parts.append(ReasoningPart(thought))
-        content = delta.get("content")
-        if isinstance(content, str):
-            if content:
-                parts.append(TextPart(content))
-        else:
-            parts.extend(_content_parts(content))
+        if content := delta.get("content"):
+            parts.extend([TextPart(content)] if isinstance(content, str) else _content_parts(content))
         if refusal := as_text(delta.get("refusal")):
             parts.append(TextPart(refusal))
-        for image in as_list(delta.get("images")):
-            parts.extend(_image_parts(as_object(image)))
-        for value in as_list(delta.get("tool_calls")):
-            if (entry := as_object(value)) is not None:
-                self._call(entry, parts, whole=whole)
+        if images := delta.get("images"):
+            for image in as_list(images):
+                parts.extend(_image_parts(as_object(image)))
+        if calls := delta.get("tool_calls"):
+            for value in as_list(calls):
+                if (entry := as_object(value)) is not None:
+                    self._call(entry, parts, whole=whole)
 
     def _call(self, entry: Json, parts: list[WirePart], *, whole: bool) -> None:
         function = as_object(entry.get("function")) or {}
-        name = as_text(function.get("name")) or None
-        raw_id = as_text(entry.get("id")) or None
+        name = (as_text(function["name"]) or None) if "name" in function else None
+        raw_id = (as_text(entry["id"]) or None) if "id" in entry else None
         index = entry.get("index")
         call = None if whole else self._known(index, raw_id, name)
         if call is None:

@@ -22,6 +22,7 @@ from kimi_agent.wire.identity_cache import IdentityCache
 from kimi_agent.wire.open_json import Json
 from kimi_agent.wire.sendable import neutral, sendable_arguments, sendable_name
 
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))  # `json.dumps` would make one a call
 _TOOL_SETS = 64  # sets of tools kept; an agent has one, a process a few
 
 
@@ -54,12 +55,12 @@ class _Encoded:
     data: bytes  # empty: the message is not sent
     images: bytes = b""  # of a tool's result: a user message, after the last result of the turn
     wire_id: str = ""  # under which a tool message was encoded
-    call_ids: tuple[tuple[str, str], ...] = ()  # ours → on the wire, of an assistant's calls
+    call_ids: dict[str, str] | None = None  # ours → on the wire, of an assistant's calls
 
 
 def to_json(value: Any) -> bytes:
     """Compact UTF-8 JSON; lone surrogates become U+FFFD, since no server takes them."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    text = _COMPACT.encode(value)
     try:
         return text.encode()
     except UnicodeEncodeError:
@@ -79,23 +80,25 @@ class Encoder:
         ids: dict[str, str] = {}
         out: list[bytes] = []
         images: list[bytes] = []
-        for message in messages:
-            is_result = isinstance(message, ToolMessage)
-            wire_id = ids.get(message.call_id, message.call_id) if is_result else ""
-            if images and not is_result:
-                out.extend(images)
-                images.clear()
-            done = self._cache.get(message)
+        known = self._cache.get
+        for message in messages:  # all of a long history, each turn: what was encoded before must cost next to nothing here
+            if type(message) is ToolMessage:
+                wire_id = ids.get(message.call_id, message.call_id)
+            else:
+                wire_id = ""
+                if images:
+                    out.extend(images)
+                    images.clear()
+            done = known(message)
             if done is None or done.wire_id != wire_id:
                 done = self._encode(message, wire_id)
                 self._cache.put(message, done)
-            if done.data:
-                out.append(done.data)
+            out.append(done.data)
             if done.call_ids:
-                ids.update(done.call_ids)
-            if done.images:
+                ids |= done.call_ids
+            elif done.images:
                 images.append(done.images)
-        return b"[" + b",".join(out + images) + b"]"
+        return b"[" + b",".join(filter(None, out + images)) + b"]"
 
     def tools(self, tools: Sequence[ToolLike]) -> bytes:
         """The JSON array of tools, encoded once for the same specs in the same order."""
@@ -134,13 +137,13 @@ class Encoder:
         if message.reasoning is not None and self._profile.echo_reasoning:
             # else 400 "thinking is enabled but reasoning_content is missing in assistant tool call message at index N"
             wire["reasoning_content"] = message.reasoning
-        ids = tuple((call.id, self._wire_id(call)) for call in message.tool_calls)
-        if ids:
+        wire_ids = [self._wire_id(call) for call in message.tool_calls]
+        if wire_ids:
             wire["tool_calls"] = [
                 {"id": wire_id, "type": "function", "function": _function(call)}
-                for call, (_, wire_id) in zip(message.tool_calls, ids, strict=True)
+                for call, wire_id in zip(message.tool_calls, wire_ids, strict=True)
             ]
-        return _Encoded(to_json(wire), call_ids=ids)
+        return _Encoded(to_json(wire), call_ids={c.id: w for c, w in zip(message.tool_calls, wire_ids, strict=True)} or None)
 
     def _result(self, message: ToolMessage, wire_id: str) -> _Encoded:
         inside = self._profile.image_in_tool_result or not self._profile.image_input

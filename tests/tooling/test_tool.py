@@ -323,7 +323,7 @@ def test_agents_take_functions_methods_and_tools_alike() -> None:
 
     counter = Counter(2)
     model = ScriptedModel([[call("free", n=1), call("up"), call("plain", n=1), call("add", a=1)], "done"])
-    result = Agent(model, tools=[free, counter.up, counter.plain, add]).run_sync("go")
+    result = Agent(model, tools=[free, counter.up, counter.plain, add], tool_concurrency=1).run_sync("go")
     assert [m.text for m in model.requests[1].messages[-4:]] == ["1", "2", "3", "3"]  # type: ignore[union-attr]
     assert result.output == "done"
 

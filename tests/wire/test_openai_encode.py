@@ -122,7 +122,7 @@ def test_each_message_is_encoded_once_and_forgotten_with_it(monkeypatch: pytest.
     encoder = Encoder(KIMI)
     history: tuple[Message, ...] = (UserMessage("Hi"), two_calls(), ToolMessage("c1", "get", "a"), ToolMessage("c2", "put", "b"))
     first = encoder.messages(history)
-    monkeypatch.setattr("kimi_agent.wire.openai_encode.json.dumps", lambda *_a, **_k: '"again"')
+    monkeypatch.setattr("kimi_agent.wire.openai_encode.to_json", lambda _: b'"again"')
     assert encoder.messages(history) == first
     assert encoder.messages((*history, UserMessage("more"))) == first[:-1] + b',"again"]'
     del history
