@@ -1,4 +1,4 @@
-"""The command line: `kimi-agent run` and `kimi-agent doctor`."""
+"""The command line: `kimi-agent run`, `chat`, `models`, `tools` and `doctor`."""
 
 import sys
 

@@ -3,9 +3,12 @@
 import typer
 
 from kimi_agent import __version__
+from kimi_agent.cli.chat.command import chat
 from kimi_agent.cli.doctor import doctor
 from kimi_agent.cli.exits import EXIT_CODES
+from kimi_agent.cli.models import models
 from kimi_agent.cli.run import run
+from kimi_agent.cli.tools import tools
 
 _EPILOG = "Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
 
@@ -13,6 +16,9 @@ app = typer.Typer(
     name="kimi-agent", help="Run agents on Kimi models.", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False
 )
 app.command(epilog=_EPILOG)(run)
+app.command(epilog=_EPILOG)(chat)
+app.command()(models)
+app.command()(tools)
 app.command()(doctor)
 
 

@@ -2,8 +2,7 @@
 
 import os
 import platform
-from importlib import import_module
-from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 import typer
@@ -14,6 +13,7 @@ from rich.text import Text as Styled
 from kimi_agent import __version__
 from kimi_agent.cli.environment import ENV_FILE, read_environment
 from kimi_agent.cli.exits import USAGE
+from kimi_agent.cli.installed import embedded_tiers
 from kimi_agent.errors import UserError
 from kimi_agent.models.resolve import explain_model, resolve_model
 from kimi_agent.redact import redact
@@ -36,7 +36,7 @@ def doctor(
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    for name, value in [*_versions(), *_variables(from_file), *_embedded()]:
+    for name, value in [*_versions(), *_variables(from_file), *embedded_tiers()]:
         table.add_row(name, Styled(value))
     console.print(table)
     try:
@@ -69,22 +69,4 @@ def _variables(from_file: list[str]) -> list[tuple[str, str]]:
         value = os.environ.get(name)
         shown = "not set" if not value else "set" if name in _KEYS else redact(value)
         rows.append((name, shown + (f" (from {ENV_FILE})" if value and name in from_file else "")))
-    return rows
-
-
-def _embedded() -> list[tuple[str, str]]:
-    """What the engine package says of itself, if it is installed."""
-    entry = next(iter(entry_points(group="kimi_agent.engines", name="embedded")), None)
-    if entry is None:
-        return [("embedded model", "not installed: pip install 'kimi-agent[embedded]'")]
-    backend = import_module(entry.module)
-    if problem := backend.available():
-        return [("embedded model", problem)]
-    rows: list[tuple[str, str]] = []
-    for tier, model in backend.catalogue.items():
-        path = backend.cached_path(tier)
-        state = (
-            f"in the cache: {path}" if path else f"not fetched yet ({model.size / 1e9:.1f} GB; kimi-backend fetch --model {tier})"
-        )
-        rows.append((f"embedded, {tier}", state))
     return rows

@@ -8,6 +8,7 @@ USAGE = 2
 PROVIDER = 3
 STOPPED = 4
 PENDING = 5
+UNFIT = 6
 INTERRUPTED = 130
 
 EXIT_CODES = {
@@ -17,13 +18,14 @@ EXIT_CODES = {
     PROVIDER: "the endpoint failed",
     STOPPED: "a limit ended the run, or the answer was cut off",
     PENDING: "calls wait for approval",
+    UNFIT: "no answer fitted --output",
     INTERRUPTED: "Ctrl-C",
 }
 
 
 def of_stop_reason(reason: str) -> int:
     """The exit code of a run that ended so."""
-    return {"completed": OK, "pending": PENDING, "cancelled": INTERRUPTED}.get(reason, STOPPED)
+    return {"completed": OK, "pending": PENDING, "invalid_output": UNFIT, "cancelled": INTERRUPTED}.get(reason, STOPPED)
 
 
 def of_error(error: BaseException) -> int:

@@ -3,8 +3,8 @@
 import threading
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text as Styled
 
 from kimi_agent.models.base import Model
 from kimi_agent.models.embedded import EmbeddedModel
@@ -16,7 +16,7 @@ def model_for(spec: str | None) -> Model:
     model = resolve_model(spec)
     if isinstance(model, EmbeddedModel):
         why = "" if spec else f" ({explain_model(spec).partition(': ')[2]})"
-        Console(stderr=True, highlight=False).print(f"[dim]the embedded model answers, on this CPU{escape(why)}[/]", soft_wrap=True)
+        Console(stderr=True, highlight=False).print(Styled(f"the embedded model answers, on this CPU{why}", "dim"), soft_wrap=True)
         model.show_progress(_Bar())
     return model
 

@@ -1,11 +1,10 @@
 """`kimi-agent run`: one task from the command line, a file or standard input."""
 
 import asyncio
-import io
 import json
 import logging
-import signal
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,16 +12,28 @@ import typer
 from rich.console import Console
 
 from kimi_agent.agent import Agent
+from kimi_agent.cli.approve import TerminalApprover
+from kimi_agent.cli.ask import ask_on_terminal
 from kimi_agent.cli.environment import read_environment
 from kimi_agent.cli.exits import INTERRUPTED, of_error, of_stop_reason
-from kimi_agent.cli.load import load_tool
+from kimi_agent.cli.options import (
+    ModelOption,
+    SystemOption,
+    TemperatureOption,
+    TimeoutOption,
+    ToolOption,
+    TurnsOption,
+    agent_of,
+    tolerate_narrow_consoles,
+)
+from kimi_agent.cli.output import load_output, print_output
 from kimi_agent.cli.progress import model_for
+from kimi_agent.cli.watch import Watch
 from kimi_agent.errors import KimiAgentError, UserError
-from kimi_agent.limits import Limits
-from kimi_agent.observe.console import ConsoleRenderer, error_line
+from kimi_agent.events import Event
+from kimi_agent.observe.console import ConsoleRenderer
+from kimi_agent.observe.plain import error_line
 from kimi_agent.redact import redact
-from kimi_agent.settings import ModelSettings
-from kimi_agent.stream import RunStream
 
 
 def run(
@@ -30,37 +41,31 @@ def run(
         str | None, typer.Argument(help="What to do; '-', or nothing with a pipe: read it from standard input.")
     ] = None,
     file: Annotated[Path | None, typer.Option("--file", "-f", help="Read the task from a file.")] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", help="kimi-k2.6, embedded, local, sglang:URL … Default: see doctor.")
+    model: ModelOption = None,
+    tool: ToolOption = None,
+    system: SystemOption = "",
+    max_turns: TurnsOption = 50,
+    timeout: TimeoutOption = None,
+    temperature: TemperatureOption = None,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", help="A JSON Schema file, or module:Type: print an answer that fits it.")
     ] = None,
-    tool: Annotated[
-        list[str] | None, typer.Option("--tool", "-t", help="module:function or file.py:function; may be repeated.")
-    ] = None,
-    system: Annotated[str, typer.Option("--system", "-s", help="Instructions.")] = "",
-    max_turns: Annotated[int, typer.Option("--max-turns", min=1, help="Most turns of the model.")] = 50,
-    timeout: Annotated[float | None, typer.Option("--timeout", min=0.001, help="Seconds for the whole run.")] = None,
-    temperature: Annotated[float | None, typer.Option("--temperature", help="Sampling temperature.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the events, a JSON object a line.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show thoughts, whole results, usage, and log.")] = False,
 ) -> None:
     """Run a task to its end and show what happens. Keys come from the environment, or from a .env file here."""
     errors = Console(stderr=True, highlight=False)
-    for stream in (sys.stdout, sys.stderr):  # a console that lacks a sign must not end the run
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    tolerate_narrow_consoles()
     try:
         read_environment()
         if verbose:
             logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(name)s: %(message)s")
-        agent = Agent(
-            model_for(model),
-            instructions=system,
-            tools=[load_tool(spec) for spec in tool or []],
-            settings=ModelSettings(temperature=temperature),
-            limits=Limits(turns=max_turns, wall_clock=timeout),
-        )
-        code = asyncio.run(_watch(agent, _task(task, file), as_json, verbose))
-    except KeyboardInterrupt:
+        typed = {} if output is None else {"output": load_output(output)}
+        what = _task(task, file)
+        options = {"tools": tool or [], "system": system, "max_turns": max_turns, "timeout": timeout, "temperature": temperature}
+        agent = agent_of(model_for(model), **options, **typed)
+        code = asyncio.run(_watch(agent, what, typed=bool(typed), as_json=as_json, verbose=verbose))
+    except (KeyboardInterrupt, asyncio.CancelledError):
         code = INTERRUPTED
     except (KimiAgentError, OSError, UnicodeDecodeError) as e:
         error_line(errors, redact(str(e)))
@@ -85,32 +90,31 @@ def _task(task: str | None, file: Path | None) -> str:
     return text.strip()
 
 
-async def _watch(agent: Agent, task: str, as_json: bool, verbose: bool) -> int:
-    """Draws or prints the events; Ctrl-C cancels the run, which then ends in order."""
-    stream = agent.stream(task)
-    async with stream:
-        _cancel_on_interrupt(stream)
-        if as_json:
-            async for event in stream:
-                _print_json(event.to_dict())
-        else:
-            with ConsoleRenderer(verbose=verbose) as draw:
-                async for event in stream:
-                    draw(event)
+async def _watch(agent: Agent[Any], task: str, *, typed: bool, as_json: bool, verbose: bool) -> int:
+    """Draws or prints the events; Ctrl-C cancels the run, which then ends in order. With a typed output only that is printed on
+    standard output, and what happens is drawn on standard error."""
+    with ConsoleRenderer(Console(stderr=typed, highlight=False), verbose=verbose, answer=not typed) as renderer:
+        watch = Watch(_JsonLines() if as_json else renderer)
+        stream = _asking(agent, watch).stream(task)
+        await watch(stream)
+    if typed and not as_json and stream.result.stop_reason == "completed":
+        print_output(stream.result.output)
     return of_stop_reason(stream.result.stop_reason)
 
 
-def _print_json(event: dict[str, Any]) -> None:
-    print(json.dumps(event, ensure_ascii=False), flush=True)
+def _asking(agent: Agent[Any], watch: Watch) -> Agent[Any]:
+    """With a person there, calls that need approval are asked for; else they wait."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return agent
+    return agent.with_(approver=TerminalApprover(watch, Console(stderr=True, highlight=False), ask_on_terminal))
 
 
-def _cancel_on_interrupt(stream: RunStream) -> None:
-    """The first Ctrl-C ends the run in order; a second one ends the program."""
-    loop = asyncio.get_running_loop()
+class _JsonLines:
+    """Prints each event as a JSON object on a line."""
 
-    def interrupted() -> None:
-        stream.request_cancel()
-        loop.remove_signal_handler(signal.SIGINT)
+    def paused(self) -> AbstractContextManager[None]:
+        """Nothing is to be taken away."""
+        return nullcontext()
 
-    if sys.platform != "win32":
-        loop.add_signal_handler(signal.SIGINT, interrupted)
+    def __call__(self, event: Event) -> None:
+        print(json.dumps(event.to_dict(), ensure_ascii=False), flush=True)

@@ -8,54 +8,19 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiohttp import web
+from cli_process import CALL, SAYS, WEATHER, cli, script
 from loopback import Loopback, delta, error, events, send, serving
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
-ROOT = Path(__file__).parents[2]
-WEATHER = f"{ROOT}/examples/weather.py:get_weather"
-
-
-def script(*answers: list[dict[str, Any]]) -> Any:
-    async def handle(request: web.Request, number: int) -> web.StreamResponse:
-        return await send(request, events(*answers[number]))
-
-    return handle
-
-
-CALL = [delta(tool_calls=[{"index": 0, "id": "c", "function": {"name": "get_weather", "arguments": '{"city": "Paris"}'}}]),
-        delta("tool_calls")]  # fmt: skip
-SAYS = [delta(content="Overcast, "), delta("stop", content="18 degrees.")]
 
 
 @pytest.fixture
 async def server() -> AsyncIterator[Loopback]:
     async with serving(script(CALL, SAYS)) as seen:
         yield seen
-
-
-async def cli(
-    *arguments: str, url: str = "", cwd: Path | None = None, stdin: str | None = None, **env: str
-) -> tuple[int, str, str]:
-    """Exit code, standard output, standard error."""
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("KIMI_", "MOONSHOT_")) and k.lower() != "http_proxy"}
-    given = {"KIMI_BASE_URL": url, "KIMI_API_KEY": "sk-secret-123456", "KIMI_MODEL_NAME": "kimi-k2.6"} if url else {}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "kimi_agent",
-        *arguments,
-        cwd=cwd,
-        env={**clean, "COLUMNS": "200", **given, **env},
-        stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    out, err = await process.communicate(stdin.encode() if stdin is not None else None)
-    return process.returncode or 0, out.decode(errors="replace"), err.decode()
 
 
 async def test_a_task_with_a_tool_is_shown_as_it_happens(server: Loopback) -> None:

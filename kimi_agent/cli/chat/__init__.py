@@ -1,0 +1,1 @@
+"""`kimi-agent chat`: a conversation on the terminal."""

@@ -1,0 +1,53 @@
+"""The options of `kimi-agent chat`, and what they set up."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from kimi_agent.cli.environment import read_environment
+from kimi_agent.cli.exits import INTERRUPTED, of_error
+from kimi_agent.cli.options import (
+    ModelOption,
+    SystemOption,
+    TemperatureOption,
+    TimeoutOption,
+    ToolOption,
+    TurnsOption,
+    tolerate_narrow_consoles,
+)
+from kimi_agent.cli.progress import model_for
+from kimi_agent.errors import KimiAgentError
+from kimi_agent.observe.plain import error_line
+from kimi_agent.redact import redact
+
+
+def chat(
+    model: ModelOption = None,
+    tool: ToolOption = None,
+    system: SystemOption = "",
+    max_turns: TurnsOption = 50,
+    timeout: TimeoutOption = None,
+    temperature: TemperatureOption = None,
+    load: Annotated[Path | None, typer.Option("--load", help="Go on with a conversation that /save wrote.")] = None,
+    no_history: Annotated[bool, typer.Option("--no-history", help="Neither read nor keep what is typed.")] = False,
+    no_images: Annotated[bool, typer.Option("--no-images", help="Leave paths of images in messages alone.")] = False,
+) -> None:
+    """Talk with a model that has tools. Through a pipe each line is a message, and only the answers are printed."""
+    tolerate_narrow_consoles()
+    errors = Console(stderr=True, highlight=False)
+    try:
+        read_environment()
+        from kimi_agent.cli.chat.setup import converse
+
+        options = {"tools": tool or [], "system": system, "max_turns": max_turns, "timeout": timeout, "temperature": temperature}
+        saved = load.expanduser() if load is not None else None
+        code = asyncio.run(converse(model_for(model), options, load=saved, history=not no_history, images=not no_images))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        code = INTERRUPTED
+    except (KimiAgentError, OSError) as e:
+        error_line(errors, redact(str(e)))
+        code = of_error(e)
+    raise typer.Exit(code)
