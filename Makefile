@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 CODE := kimi_agent tools local_backend examples benchmarks tests
 WORKERS ?= 2
 
-.PHONY: help demo test check format fmt lint types imports unit loop-coverage benchmark-embedded clean
+.PHONY: help demo test check format fmt lint types imports unit docs test-pythons test-lower-bounds loop-coverage bench benchmark-embedded clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -43,8 +43,20 @@ unit: $(STAMP)  ## the fast tests
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not real_model"
 
 loop-coverage: $(STAMP)  ## no branch of the loop and the dispatcher is unvisited
-	$(BIN)/python -m coverage run -m pytest -q tests/test_loop.py tests/test_journal.py tests/test_agent.py tests/test_robustness.py tests/test_slips.py tests/tooling/test_dispatch.py
+	$(BIN)/python -m coverage run -m pytest -q tests/test_loop.py tests/test_journal.py tests/test_agent.py tests/test_robustness.py tests/test_slips.py tests/tooling/test_dispatch.py tests/test_hooks.py tests/output
 	$(BIN)/python -m coverage report -m --fail-under=100 --include='kimi_agent/loop.py,kimi_agent/tooling/dispatch.py'
+
+docs: $(STAMP)  ## the documentation site, in dist/site; any warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+test-pythons: $(STAMP)  ## the fast tests under every supported Python that is there; with CI=true all must be
+	$(BIN)/python tests/other_environments.py pythons
+
+test-lower-bounds: $(STAMP)  ## the fast tests on the lowest versions that pyproject.toml allows
+	$(BIN)/python tests/other_environments.py lower-bounds
+
+bench: $(STAMP)  ## what the library costs beside a bare loop, and whether the targets hold; benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks.overhead
 
 benchmark-embedded: $(STAMP)  ## the figures of docs/embedded.md; takes about an hour
 	$(BIN)/python benchmarks/embedded.py
@@ -54,5 +66,5 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
-clean:  ## removes .venv and caches
-	rm -rf $(VENV) .pytest_cache .ruff_cache .coverage
+clean:  ## removes .venv, caches and what was built
+	rm -rf $(VENV) dist .pytest_cache .ruff_cache .coverage
