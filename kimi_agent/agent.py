@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Generic, cast
 
 from typing_extensions import Unpack
@@ -124,7 +125,7 @@ class Agent(Generic[OutputT]):
         """The same run, watched: see `RunStream` and `kimi_agent.events`. Arguments as for `run`."""
         check_options("stream", options, RunOptions)
         agent = self._current  # a stream is often read outside the block in which it was made
-        return RunStream(lambda: agent._prepared(prompt, options))
+        return RunStream(partial(agent._prepared, prompt, options))
 
     async def resume(
         self,

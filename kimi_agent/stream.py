@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Self
 
@@ -150,6 +151,7 @@ class RunStream(Generic[OutputT]):
         if self._task is None:
             self._starting = self._starting or asyncio.ensure_future(self._start())
             await asyncio.shield(self._starting)
+            self._starting = None
 
     async def _start(self) -> None:
         self._run = run = await self._prepare()
@@ -158,16 +160,13 @@ class RunStream(Generic[OutputT]):
         self._channel = channel = _Channel()
         run.sink = channel.send
         self._task = asyncio.create_task(_drive(run, channel), name=f"run {run.run_id}")
-        self._task.add_done_callback(_ended(run))
+        self._task.add_done_callback(partial(_ended, run))
 
 
-def _ended(run: Run) -> Callable[[asyncio.Task[RunResult[Any]]], None]:
-    def done(task: asyncio.Task[RunResult[Any]]) -> None:
-        run.release()
-        if not task.cancelled():
-            task.exception()  # an error that nobody reads is no news for asyncio's handler
-
-    return done
+def _ended(run: Run, task: asyncio.Task[RunResult[Any]]) -> None:
+    run.release()
+    if not task.cancelled():
+        task.exception()  # an error that nobody reads is no news for asyncio's handler
 
 
 async def _drive(run: Run, channel: _Channel) -> RunResult[Any]:

@@ -116,7 +116,7 @@ class ChatEndpoint:
         check_real_request(self._model)
         settings = request.settings
         clock = Clock(settings.timeouts or self._timeouts)
-        body = await clock.first(self._body(request))
+        body = self._body(request, await clock.first(self._window()) if self._must_ask_window else self._known_window)
         headers = {**self._headers, "accept": "text/event-stream, application/json", **_lowered(settings.extra_headers)}
         tries = 0
         while True:
@@ -147,8 +147,7 @@ class ChatEndpoint:
             self._explain(error)
             raise
 
-    async def _body(self, request: ModelRequest) -> bytes:
-        window = await self._window()
+    def _body(self, request: ModelRequest, window: int | None) -> bytes:
         budget = completion_budget(request, self._profile, window, self._estimates)
         if budget is not None and budget.left < 0:
             _log.info("the context of %s is full by our estimate (%d tokens over)", self._model, -budget.left)
@@ -217,16 +216,21 @@ class ChatEndpoint:
     async def _window(self) -> int | None:
         """Tokens of the context: what the profile says; at self-hosted engines and vendors also what `GET /models` says, since
         they may be started with less than the model can do. Asked once; goes without if that fails."""
-        known = self._profile.context_window
-        if self._own_profile or (known is not None and self._moonshot):
-            return known
-        if not self._window_asked:
-            loop = asyncio.get_running_loop()
-            if (task := self._asking.get(loop)) is None:
-                task = self._asking[loop] = loop.create_task(self._ask_window())
-                task.add_done_callback(lambda _: self._asking.pop(loop, None))
-            await asyncio.shield(task)  # a run that is cancelled meanwhile does not spoil it for the others
-        told = self._told_window
+        loop = asyncio.get_running_loop()
+        if (task := self._asking.get(loop)) is None:
+            task = self._asking[loop] = loop.create_task(self._ask_window())
+            task.add_done_callback(lambda _: self._asking.pop(loop, None))
+        await asyncio.shield(task)  # a run that is cancelled meanwhile does not spoil it for the others
+        return self._known_window
+
+    @property
+    def _must_ask_window(self) -> bool:
+        told_enough = self._own_profile or (self._profile.context_window is not None and self._moonshot)
+        return not (told_enough or self._window_asked)
+
+    @property
+    def _known_window(self) -> int | None:
+        known, told = self._profile.context_window, self._told_window
         return min(known, told) if known is not None and told is not None else told or known
 
     async def _ask_window(self) -> None:

@@ -2,8 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from kimi_agent.messages import (
     AssistantMessage,
@@ -50,8 +49,7 @@ class ToolLike(Protocol):
     def parameters(self) -> Mapping[str, Any]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Encoded:
+class _Encoded(NamedTuple):
     data: bytes  # empty: the message is not sent
     images: bytes = b""  # of a tool's result: a user message, after the last result of the turn
     wire_id: str = ""  # under which a tool message was encoded
