@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Generic, cast
+from typing import Any, Generic, Self, cast
 
 from typing_extensions import Unpack
 
@@ -25,7 +25,7 @@ from kimi_agent.stand_in import stand_in_for, standing_in
 from kimi_agent.stream import RunStream, drive
 from kimi_agent.tooling.approval import Approver, ask_later
 from kimi_agent.tooling.dispatch import DispatchRules
-from kimi_agent.tooling.hooks import Hooks
+from kimi_agent.tooling.hooks import Hooks, check_hooks
 from kimi_agent.tooling.result import MAX_RESULT_CHARS
 from kimi_agent.tooling.toolset import ToolLike, as_toolsets
 
@@ -88,7 +88,7 @@ class Agent(Generic[OutputT]):
     def __repr__(self) -> str:
         return f"Agent({self.name!r}, tools={len(tuple(self.tools))})"
 
-    def with_(self, **changes: Any) -> "Agent[OutputT]":
+    def with_(self, **changes: Any) -> Self:
         """A copy with other attributes. Raises UserError for one that there is not."""
         try:
             return replace(self, **changes)
@@ -101,7 +101,7 @@ class Agent(Generic[OutputT]):
         Holds for what the block calls and the tasks that it starts, and not for what runs beside it; with `everywhere` for all runs
         of this process: for fixtures, whose block the test itself does not stand in. Raises UserError for what an agent has not.
         """
-        return standing_in(self, self._current.with_(**changes), everywhere=everywhere)
+        return standing_in(self, lambda agent: agent.with_(**changes), everywhere=everywhere)
 
     async def run(self, prompt: Prompt = None, **options: Unpack[RunOptions]) -> RunResult[OutputT]:
         """Runs to the end, and says why it ended (`RunResult.stop_reason`).
@@ -144,13 +144,15 @@ class Agent(Generic[OutputT]):
             source: a result whose `stop_reason` is "pending", or the journal of a run that broke off.
             decisions: by call id, for calls that wait for approval: True, False, or the reason of a refusal.
             results: by call id, for calls that wait for a result from outside: as a tool would return it.
-            **options: `deps`, `settings` and `limits`, as for `run`.
+            **options: `deps` (those of the result, if nothing is said), `settings` and `limits`, as for `run`.
 
         Raises:
             ProviderError, UserError: as `run`.
         """
         check_options("resume", options, ResumeOptions)
         journal = source.journal if isinstance(source, RunResult) else source
+        if isinstance(source, RunResult):
+            options.setdefault("deps", source.deps)
         if not hasattr(journal, "read"):
             raise UserError("resume takes the RunResult of a run that waits, or a Journal; messages go to run(messages=…)")
         claim(journal, None)
@@ -161,6 +163,7 @@ class Agent(Generic[OutputT]):
                 return result_of(conversation, journal, self._current._checked_output)
             run = self._current._new_run(journal, conversation, options, None)
             run.run_id = conversation.run_id or run.run_id
+            run.output = source.outputs or None if isinstance(source, RunResult) and run.accepted else None
             await answer(run, decisions or {}, results or {})
         except BaseException:
             release(journal, None)
@@ -238,12 +241,11 @@ def _check_types(agent: Agent[Any]) -> None:
     """Slips that would show late and far away. Raises UserError."""
     if isinstance(agent.tools, str | Mapping) or callable(agent.tools):
         raise UserError("tools= takes a list: tools=[…]")
-    if isinstance(agent.hooks, Hooks):
-        raise UserError("hooks= takes a list: hooks=[…]")
+    check_hooks(agent.hooks)
     settings, limits, model = cast(tuple[Any, ...], (agent.settings, agent.limits, agent.model))  # callers may not check types
     if not isinstance(settings, ModelSettings) or not isinstance(limits, Limits):
         raise UserError("settings= takes ModelSettings(…), limits= takes Limits(…)")
-    if model is not None and not isinstance(model, str | Model):
+    if model is not None and not isinstance(model, str) and not callable(getattr(model, "stream", None)):  # reads no property
         raise UserError(f"model= takes a name or a Model, not {type(model).__name__}")
     if agent.tool_concurrency < 1:
         raise UserError("tool_concurrency is at least 1")

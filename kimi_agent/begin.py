@@ -130,7 +130,8 @@ def as_messages(prompt: Prompt) -> tuple[Message, ...]:
     if prompt is None:
         return ()
     single = isinstance(prompt, str | Text | Image | File | Mapping | UserMessage | AssistantMessage | SystemMessage | ToolMessage)
-    parts: list[Any] = [prompt] if single else list(cast(Iterable[Any], prompt))
+    several: Any = prompt
+    parts: list[Any] = [prompt] if single or not hasattr(several, "__iter__") else list(several)
     if parts and all(isinstance(m, UserMessage | AssistantMessage | SystemMessage | ToolMessage) for m in parts):
         return tuple(parts)
     if parts and all(isinstance(m, Mapping) for m in parts):
@@ -140,13 +141,18 @@ def as_messages(prompt: Prompt) -> tuple[Message, ...]:
     return (UserMessage(parts),)
 
 
+def _as_dict(message: Any) -> Any:
+    """What the official client answers with, as the dict that it stands for."""
+    return message.model_dump(exclude_none=True) if hasattr(message, "model_dump") else message
+
+
 def carried(messages: Iterable[Message | Mapping[str, Any]]) -> tuple[Message, ...]:
-    """Messages, or OpenAI's dicts, or both in turn."""
-    given = tuple(messages)
+    """Messages, or OpenAI's dicts, or what its client answers with."""
+    given = tuple(_as_dict(m) for m in messages)
     if not any(isinstance(m, Mapping) for m in given):
         return given  # pyright: ignore[reportReturnType]
     from kimi_agent.message_json import from_openai
 
     if not all(isinstance(m, Mapping) for m in given):
         raise UserError("messages= holds both messages and dicts: turn the dicts into messages with from_openai(…)")
-    return from_openai([dict(m) for m in given if isinstance(m, Mapping)])
+    return from_openai([dict(m) for m in cast(Iterable[Mapping[str, Any]], given)])

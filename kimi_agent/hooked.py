@@ -1,14 +1,14 @@
 """The hooks around turn and model call, asked in their order: inwards before, outwards after."""
 
 from collections.abc import AsyncGenerator, Sequence
+from typing import Any
 
 from kimi_agent.errors import UserError
 from kimi_agent.limits import Usage
-from kimi_agent.messages import AssistantMessage, ToolMessage
+from kimi_agent.messages import AssistantMessage
 from kimi_agent.models.base import ModelRequest
 from kimi_agent.run import Run
-from kimi_agent.tooling.hooks import Hooks
-from kimi_agent.tooling.result import Pending
+from kimi_agent.tooling.hooks import Hooks, expect
 from kimi_agent.wire.parts import (
     CallArguments,
     CallBegin,
@@ -27,10 +27,10 @@ async def answering(run: Run, request: ModelRequest) -> tuple[AsyncGenerator[Wir
     """The model's answer, or that of a hook which answers for it; and the hooks that are to see it, outermost first."""
     hooks = run.plan.hooks
     for i, hook in enumerate(hooks):
-        asked = await hook.before_model(run.context(), request)
+        asked: Any = await hook.before_model(run.context(), request)
         if isinstance(asked, AssistantMessage):
             return _as_parts(asked), hooks[:i]
-        request = asked
+        request = expect(asked, ModelRequest, hook, "before_model", "a ModelRequest or an AssistantMessage")
     return run.plan.model.stream(request), hooks
 
 
@@ -38,19 +38,20 @@ async def seen(run: Run, message: AssistantMessage, hooks: Sequence[Hooks]) -> A
     """The answer as the hooks leave it. Raises UserError for one that changes the calls."""
     calls = message.tool_calls
     for hook in reversed(hooks):
-        message = await hook.after_model(run.context(), message) or message
+        left: Any = await hook.after_model(run.context(), message)
+        if left is not None:
+            message = expect(left, AssistantMessage, hook, "after_model", "an AssistantMessage or None")
         if message.tool_calls != calls:
             raise UserError(f"{type(hook).__name__}.after_model changed the calls: they may be running; use before_tool")
     return message
 
 
-async def turn_over(run: Run, message: AssistantMessage | None, results: Sequence[ToolMessage | Pending]) -> None:
-    """Tells the hooks; `message` None: a turn that is taken up again."""
-    turn = message or run.conversation.open_turn
-    finished = [r for r in results if isinstance(r, ToolMessage)]
+async def turn_over(run: Run) -> None:
+    """Tells the hooks of the turn that is over, and of all results that its calls have so far."""
+    turn, finished = run.conversation.open_turn, run.conversation.finished
     for hook in reversed(run.plan.hooks if turn is not None else ()):
         assert turn is not None
-        await hook.after_turn(run.context(), turn, finished)
+        await hook.after_turn(run.context(), turn, [finished[c.id] for c in turn.tool_calls if c.id in finished])
 
 
 async def _as_parts(message: AssistantMessage) -> AsyncGenerator[WirePart]:

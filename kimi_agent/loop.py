@@ -12,7 +12,7 @@ from asyncio import CancelledError
 from contextlib import aclosing
 from dataclasses import replace
 
-from kimi_agent.conclude import concluded
+from kimi_agent.conclude import called_in_text, concluded
 from kimi_agent.errors import KimiAgentError, ProviderError, StreamBroken
 from kimi_agent.events import InputReceived, TurnBegin, TurnEnd
 from kimi_agent.history import UNKNOWN_OUTCOME
@@ -24,6 +24,7 @@ from kimi_agent.request import offered_tools, request_for
 from kimi_agent.run import AnyTool, Run, new_id
 from kimi_agent.tooling.dispatch import Dispatcher
 from kimi_agent.turn import Turn, has_content
+from kimi_agent.wire.parts import WirePart
 
 
 async def run(run: Run) -> str:
@@ -37,7 +38,7 @@ async def run(run: Run) -> str:
             await _close_broken_turn(run)
             while stop is None:
                 stop = run.scope.over or await _over(run) or await step(run)
-        await _end(run, stop := stop or run.scope.reason or "cancelled")
+        await _end(run, stop := run.scope.over or stop or run.scope.reason or "cancelled")
         return stop
     except (Exception, CancelledError) as e:
         if not run.ending:
@@ -55,19 +56,20 @@ async def step(run: Run) -> str | None:
     tools = await offered_tools(run)
     plan, repeatable = run.plan, [t.name for t in tools.values() if t.rules.repeatable]
     run.seed_guard(repeatable)
-    async with Dispatcher(run, tools, plan.dispatch, plan.hooks, plan.approver) as dispatcher:
+    known = {**plan.output.tools, **tools}  # an output function may be called where its tool is not on offer
+    async with Dispatcher(run, known, plan.dispatch, plan.hooks, plan.approver) as dispatcher:
         message = None
         if run.conversation.unanswered:
-            await _take_up(run, tools, dispatcher)
+            await _take_up(run, known, dispatcher)
         else:
             message = await generate(run, tools, dispatcher)
-        results = await dispatcher.settle()
-    await turn_over(run, message, results)
+        await dispatcher.settle()
+    await turn_over(run)
     if message is not None:
         run.guard.turn_ended(message.tool_calls, repeatable)
     if run.conversation.unanswered:
         return "pending"
-    return None if message is None else await concluded(run, message, tools)
+    return None if message is None else await concluded(run, message, known)
 
 
 async def generate(run: Run, tools: dict[str, AnyTool], dispatcher: Dispatcher) -> AssistantMessage:
@@ -77,19 +79,20 @@ async def generate(run: Run, tools: dict[str, AnyTool], dispatcher: Dispatcher) 
     """
     for hook in run.plan.hooks:
         await hook.before_turn(run.context())
+    await run.scope.arrive()  # a hook may have ended the run: then the model is not asked
     request = await request_for(run, tools)
     answer, hooks = await answering(run, request)
-    await run.scope.arrive()  # a hook may have ended the run: then the model is not asked
+    await run.scope.arrive()
     run.emit(TurnBegin, run.turn)
     turn = run.streaming = Turn(run.emit, new_id, run.conversation.next_index)
     try:
         async with aclosing(answer) as parts:
             async for part in parts:
-                for call in turn.feed(part):
-                    await run.record(run.made(CallMade, call=call, text=turn.text, reasoning=turn.reasoning))
-                    dispatcher.offer(call)
+                await _take(run, turn, part, dispatcher)
         if not turn.finished:
             raise StreamBroken("the answer broke off: the stream ended without a finish reason")
+        for part in called_in_text(run, turn):
+            await _take(run, turn, part, dispatcher)
     except ProviderError:
         if dispatcher.idle:
             run.streaming = None
@@ -99,6 +102,12 @@ async def generate(run: Run, tools: dict[str, AnyTool], dispatcher: Dispatcher) 
     if turn.usage.input_tokens:
         run.known_tokens, run.known_messages = turn.usage.total_tokens, len(request.messages) + 1
     return message
+
+
+async def _take(run: Run, turn: Turn, part: WirePart, dispatcher: Dispatcher) -> None:
+    for call in turn.feed(part):
+        await run.record(run.made(CallMade, call=call, text=turn.text, reasoning=turn.reasoning))
+        dispatcher.offer(call)
 
 
 async def _take_in(run: Run) -> None:

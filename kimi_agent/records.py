@@ -92,10 +92,12 @@ class TurnEnded(_Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputAccepted(_Record):
-    """The run has its typed answer: `value` as JSON-able data, `name` of the output that it is ("" for text)."""
+    """The run has its typed answer: `value` as JSON-able data, `name` of the output that it is. `whole`: whether an equal value can
+    be made of the data again."""
 
     value: Any
-    name: str = ""
+    name: str
+    whole: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

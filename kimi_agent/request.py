@@ -24,11 +24,9 @@ async def offered_tools(run: Run) -> dict[str, AnyTool]:
         kept = run.plan.prepare_tools(context, list(tools.values()))
         tools = {t.name: t for t in (await kept if inspect.isawaitable(kept) else kept)}
     output = run.plan.output
-    if output.mode(run.plan.model.profile) != "tool":
-        return tools
     if double := tools.keys() & output.tools.keys():
         raise ToolDefinitionError(f"{double.pop()!r} names a tool and an output: name the output, ToolOutput(…, name='…')")
-    return {**tools, **output.tools}
+    return {**tools, **output.tools} if output.mode(run.plan.model.profile) == "tool" else tools
 
 
 async def request_for(run: Run, tools: dict[str, AnyTool]) -> ModelRequest:
@@ -57,7 +55,7 @@ def _settings(run: Run, mode: OutputMode | None) -> ModelSettings:
     if mode == "native":
         schema = {"name": TOOL_NAME, "schema": run.plan.output.schema}
         return replace(settings, response_format={"type": "json_schema", "json_schema": schema})
-    if mode == "tool" and run.unfit_outputs and run.plan.model.profile.may_force_calls(settings):
+    if run.must_call and settings.tool_choice != "none" and run.plan.model.profile.may_force_calls(settings):
         return replace(settings, tool_choice="required")  # it was asked nicely
     return settings
 

@@ -9,6 +9,7 @@ from kimi_agent.limits import Usage
 from kimi_agent.messages import AssistantMessage, Message, ToolCall
 from kimi_agent.output.output import Output
 from kimi_agent.output.spec import OutputT
+from kimi_agent.records import OutputAccepted
 from kimi_agent.sessions.journal import Journal
 
 
@@ -27,6 +28,7 @@ class RunResult(Generic[OutputT]):
         pending: calls that wait for a decision or a result.
         run_id: the run's name.
         journal: what happened, record by record.
+        deps: what was passed to the run.
     """
 
     text: str
@@ -38,34 +40,44 @@ class RunResult(Generic[OutputT]):
     run_id: str
     journal: Journal
     _output: tuple[Any, ...] = field(default=())
+    _lost: bool = False
+    deps: Any = None
 
     @property
     def output(self) -> OutputT:
         """The answer: the text, or what `Agent(output=…)` says. Raises NoOutput where a typed answer was wanted and the run ended
         without one; `stop_reason` says why."""
-        if not self._output:
-            raise NoOutput(f"the run ended without an output; its stop reason is {self.stop_reason!r}")
-        return self._output[0]
+        if self._output:
+            return self._output[0]
+        if self._lost:
+            raise NoOutput("the run gave its output when it ran; the journal could not keep it as JSON, so it is lost by now")
+        raise NoOutput(f"the run ended without an output; its stop reason is {self.stop_reason!r}")
 
     @property
     def has_output(self) -> bool:
         """Whether there is an `output`."""
         return bool(self._output)
 
+    @property
+    def outputs(self) -> tuple[OutputT, ...]:
+        """The output, or nothing: for code that goes on either way."""
+        return self._output
+
     def __repr__(self) -> str:
         output = f"output={self._output[0]!r}, " if self._output else ""
         return f"RunResult({output}stop_reason={self.stop_reason!r}, usage={self.usage}, pending={self.pending})"
 
 
-def result_of(conversation: Conversation, journal: Journal, output: Output, value: tuple[Any, ...] | None = None) -> RunResult[Any]:
+def result_of(
+    conversation: Conversation, journal: Journal, output: Output, value: tuple[Any, ...] | None = None, deps: Any = None
+) -> RunResult[Any]:
     """The result of the conversation's last run; `value` is the typed answer as the object that it is, where it is still there."""
     messages = conversation.transcript
     new = messages[conversation.first_new :]
     said = next((m for m in reversed(new) if isinstance(m, AssistantMessage)), None)
     text = said.text if said is not None else ""
     accepted = conversation.output
-    if accepted is not None:
-        value = value or (output.load(accepted.name, accepted.value),)
+    value = () if accepted is None else value or _loaded(accepted, output)
     return RunResult(
         text=text,
         stop_reason=conversation.stop_reason or "interrupted",
@@ -75,5 +87,15 @@ def result_of(conversation: Conversation, journal: Journal, output: Output, valu
         pending=conversation.waiting,
         run_id=conversation.run_id or "",
         journal=journal,
-        _output=value or ((text,) if output.plain else ()),
+        _output=(text,) if output.plain else value,
+        _lost=accepted is not None and not value,
+        deps=deps,
     )
+
+
+def _loaded(accepted: OutputAccepted, output: Output) -> tuple[Any, ...]:
+    """The answer that a journal keeps; nothing where it could not be kept as it was."""
+    try:
+        return (output.load(accepted.name, accepted.value),) if accepted.whole else ()
+    except Exception:  # the type has changed, or its validators fail now
+        return ()

@@ -13,6 +13,7 @@ from kimi_agent.history import Conversation
 from kimi_agent.limits import Limits, Usage
 from kimi_agent.messages import Content, Message, ToolCall, ToolMessage, UserMessage
 from kimi_agent.models.base import Model
+from kimi_agent.output.keep import Kept
 from kimi_agent.output.output import Output
 from kimi_agent.records import CallDecided, OutputAccepted, Record
 from kimi_agent.scope import CancelScope
@@ -54,7 +55,8 @@ class Plan:
 class Run:
     """One run. `conversation` is what `journal` says; write through `record` only.
 
-    `output` is the answer that was accepted, as the object that it is; `unfit_outputs` counts the turns whose answers were not.
+    `output` is the answer that was accepted, as the object that it is; `unfit_outputs` counts the turns whose answers were not;
+    `must_call` says that the last one was text where a call was wanted.
     """
 
     plan: Plan
@@ -67,7 +69,8 @@ class Run:
     guard: RepeatGuard = field(default_factory=RepeatGuard)
     retries: dict[str, int] = field(default_factory=dict[str, int])
     unfit_outputs: int = 0
-    output: tuple[Any] | None = None
+    must_call: bool = False
+    output: tuple[Any, ...] | None = None
     streaming: Turn | None = None
     ending: bool = False
     known_tokens: int = 0
@@ -113,13 +116,10 @@ class Run:
         """Whether the answer has been given."""
         return self.conversation.output is not None
 
-    async def accept(self, value: Any, name: str) -> None:
+    async def accept(self, value: Any, name: str, kept: Kept) -> None:
         """Journals the typed answer."""
-        from pydantic_core import to_jsonable_python
-
-        data = to_jsonable_python(value, fallback=str, inf_nan_mode="strings", bytes_mode="base64")
+        await self.record(self.made(OutputAccepted, value=kept.data, name=name, whole=kept.whole))
         self.output = (value,)
-        await self.record(self.made(OutputAccepted, value=data, name=name))
 
     @property
     def decisions(self) -> Mapping[str, CallDecided]:
@@ -161,6 +161,10 @@ class Run:
     def cancel(self, reason: str = "cancelled") -> None:
         """Ends the run with this stop reason."""
         self.scope.cancel(reason)
+
+    async def arrive(self) -> None:
+        """Where somebody has just ended the run, waits for the cancellation to come."""
+        await self.scope.arrive()
 
     def report(self, call_id: str, text: str) -> None:
         """A tool's progress; from any thread. A thread that was given up is not heard any more."""

@@ -6,6 +6,7 @@ from types import TracebackType
 
 from kimi_agent.errors import UserError
 
+_TURNS = 10
 _TAKEN = ("completed", "pending")
 
 
@@ -60,8 +61,13 @@ class CancelScope:
         return "wall_clock" if self._timeout is not None and self._timeout.expired() else None
 
     async def arrive(self) -> None:
-        """Where it was asked to cancel just now, waits until the cancellation has come: it takes some turns of the event loop."""
-        while self._wanted is not None and self._timeout is not None and not self._timeout.expired():  # noqa: ASYNC110 - nobody tells
+        """Where it was asked to cancel just now, waits until the cancellation has come to this task: that takes some turns of the
+        event loop, a few more in a task that runs inside. Goes on where somebody has swallowed it."""
+        if self._wanted is None:
+            return
+        while self._timeout is not None and not self._timeout.expired():  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0)
+        for _ in range(_TURNS):
             await asyncio.sleep(0)
 
     def _fire(self) -> None:

@@ -187,6 +187,6 @@ async def drive(run: Run) -> RunResult[Any]:
         raise
     finally:
         run.release()
-    result = result_of(conversation, run.journal, run.plan.output, run.output)
+    result = result_of(conversation, run.journal, run.plan.output, run.output, run.plan.deps)
     run.emit(RunEnd, result.stop_reason, result.output if result.has_output else None, result.usage)
     return result

@@ -264,6 +264,8 @@ INTERRUPT = """
 import asyncio, os, signal, sys, threading
 from kimi_agent import Agent, ScriptedModel, call
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+
 async def wait() -> None:
     print("waiting", flush=True)
     try:

@@ -173,3 +173,85 @@ async def test_after_turn_is_told_of_a_turn_that_was_taken_up_again() -> None:
     assert seen[-1] == "turn A []"
     await agent.resume(waiting, decisions={waiting.pending[0].id: True})
     assert "turn A ['3']" in seen
+
+
+async def test_a_guardrail_behind_the_answer_is_heard_too() -> None:
+    class Guard(Hooks):
+        async def after_model(self, context: RunContext[Any], message: AssistantMessage) -> AssistantMessage | None:
+            if "secret" in message.text:
+                context.cancel("leak")
+            return None
+
+    result = await Agent(ScriptedModel(["The secret is 7."]), hooks=[Guard()]).run("go")
+    assert result.stop_reason == "leak"
+    typed = await Agent(ScriptedModel(["secret"]), hooks=[Guard()], output_validators=[str.upper]).run("go")
+    assert (typed.stop_reason, typed.has_output) == ("leak", False)
+
+
+async def test_a_call_that_a_hook_cancelled_never_begins() -> None:
+    ran: list[int] = []
+
+    class Guard(Hooks):
+        async def before_tool(
+            self, context: RunContext[Any], call: ToolCall, arguments: dict[str, Any]
+        ) -> dict[str, Any] | ToolResult:
+            context.cancel("guard")
+            return arguments
+
+    @tool
+    async def act() -> str:
+        ran.append(1)
+        return "done"
+
+    result = await Agent(ScriptedModel([call("act")]), tools=[act], hooks=[Guard()]).run("go")
+    assert (result.stop_reason, ran) == ("guard", [])
+    assert "before it ran" in result.messages[-1].text
+
+
+@pytest.mark.parametrize(
+    ("point", "value", "wanted"),
+    [
+        ("before_model", None, "a ModelRequest or an AssistantMessage"),
+        ("after_model", "text", "an AssistantMessage or None"),
+        ("before_tool", None, "the arguments or a ToolResult"),
+        ("after_tool", None, "a ToolMessage"),
+    ],
+)
+async def test_nonsense_from_a_hook_is_named_and_never_journalled(point: str, value: Any, wanted: str) -> None:
+    async def nonsense(*_: Any) -> Any:
+        return value
+
+    broken = type("Broken", (Hooks,), {point: nonsense})()
+    journal = MemoryJournal()
+    with pytest.raises(UserError, match=rf"Broken\.{point} returned .*: return {wanted}"):
+        await Agent(ScriptedModel([call("add", a=1, b=2)]), tools=[add], hooks=[broken]).run("go", journal=journal)
+    assert (await Agent(ScriptedModel(["Hello.", "Hello."]), tools=[add]).run("again", journal=journal)).output == "Hello."
+
+
+async def test_a_result_of_another_call_is_refused() -> None:
+    class Mixes(Hooks):
+        async def after_tool(self, context: RunContext[Any], call: ToolCall, result: ToolMessage) -> ToolMessage:
+            return replace(result, call_id="call_other")
+
+    with pytest.raises(UserError, match="answered 'call_other' instead of"):
+        await Agent(ScriptedModel([call("add", a=1, b=2)]), tools=[add], hooks=[Mixes()]).run("go")
+
+
+def test_slips_in_hooks_are_said_when_the_agent_is_made() -> None:
+    class Misspelt(Hooks):
+        async def before_modell(self, context: Any, request: Any) -> Any:
+            return request
+
+    class Sync(Hooks):
+        def before_turn(self, context: Any) -> None:  # type: ignore[override]
+            return None
+
+    for hooks, text in (
+        ([Misspelt()], "before_modell is no hook"),
+        ([Sync()], "before_turn must be async"),
+        ([Misspelt], r"write Misspelt\(\)"),
+        ([3], "not 3"),
+        (Misspelt(), "takes a list"),
+    ):
+        with pytest.raises(UserError, match=text):
+            Agent(ScriptedModel([]), hooks=hooks)  # type: ignore[arg-type]

@@ -37,7 +37,8 @@ async def test_blocks_nest_and_other_agents_keep_theirs() -> None:
         assert (await other.run("go")).output == "b"
 
 
-async def test_a_task_beside_the_block_is_not_touched() -> None:
+@pytest.mark.parametrize(("everywhere", "said"), [(False, "real"), (True, "test")])
+async def test_a_task_beside_the_block_is_touched_only_by_everywhere(everywhere: bool, said: str) -> None:
     agent = Agent(FunctionModel(lambda request: "real"))
     entered, done = asyncio.Event(), asyncio.Event()
 
@@ -49,10 +50,11 @@ async def test_a_task_beside_the_block_is_not_touched() -> None:
             done.set()
 
     task = asyncio.create_task(beside())
-    with agent.override(model=ScriptedModel([])):
+    with agent.override(model=ScriptedModel(["test"]), everywhere=everywhere):
         entered.set()
         await done.wait()
-    assert await task == "real"
+    assert await task == said
+    assert (await agent.run("go")).output == "real"
 
 
 async def test_a_stream_made_in_the_block_may_be_read_behind_it() -> None:
@@ -78,25 +80,6 @@ def test_an_attribute_that_there_is_not_is_said() -> None:
         pass
 
 
-async def test_everywhere_reaches_tasks_beside_the_block() -> None:
-    agent = Agent(FunctionModel(lambda request: "real"))
-    entered, done = asyncio.Event(), asyncio.Event()
-
-    async def beside() -> str:
-        await entered.wait()
-        try:
-            return (await agent.run("go")).output
-        finally:
-            done.set()
-
-    task = asyncio.create_task(beside())
-    with agent.override(model=ScriptedModel(["test"]), everywhere=True):
-        entered.set()
-        await done.wait()
-    assert await task == "test"
-    assert (await agent.run("go")).output == "real"
-
-
 async def test_a_block_of_its_own_is_nearer_than_everywhere() -> None:
     agent = Agent(ScriptedModel([]))
     with agent.override(model=ScriptedModel(["far"]), everywhere=True), agent.override(model=ScriptedModel(["near"])):
@@ -117,3 +100,24 @@ async def something_async() -> AsyncIterator[int]:
 
 async def test_a_plain_fixture_may_override_for_an_async_test(something_async: int, overridden: Agent) -> None:
     assert (await overridden.run("go")).output == "from a fixture"
+
+
+async def test_blocks_that_end_in_another_order_leave_nothing_behind() -> None:
+    agent = Agent(FunctionModel(lambda request: "own"))
+
+    def block(name: str) -> Iterator[None]:
+        with agent.override(model=FunctionModel(lambda request: name)):
+            yield
+
+    first, second = block("one"), block("two")
+    next(first), next(second)
+    assert next(first, None) is None
+    assert (await agent.run("go")).output == "two"
+    assert next(second, None) is None
+    assert (await agent.run("go")).output == "own"
+
+
+async def test_the_innermost_block_holds_whichever_kind_it_is() -> None:
+    agent = Agent(FunctionModel(lambda request: "own"))
+    with agent.override(model=ScriptedModel([])), agent.override(model=ScriptedModel(["inner"]), everywhere=True):
+        assert (await agent.run("go")).output == "inner"

@@ -85,7 +85,8 @@ def test_the_wheel_holds_the_packages_and_nothing_else(built: Built) -> None:
     assert information.endswith(".dist-info") and tops > set(PACKAGES)
     assert {f"{package}/py.typed" for package in PACKAGES} <= names.keys()
     assert b"Apache License" in names[f"{information}/licenses/LICENSE"]
-    assert not [name for name in names if "__pycache__" in name or "test_" in name]
+    stray = [n for n in names if not n.endswith((".py", "/py.typed")) and not n.startswith(information)]
+    assert not stray and not [name for name in names if "test_" in name]
 
 
 def test_the_sdist_holds_what_the_tests_need(built: Built) -> None:

@@ -13,6 +13,7 @@ from kimi_agent import (
     ModelSettings,
     ProviderTimeout,
     RateLimited,
+    RunContext,
     ScriptedCall,
     ScriptedModel,
     ToolBegin,
@@ -165,3 +166,47 @@ def test_records_that_repeat_a_run_fold_once() -> None:
         CallMade(run_id="r", call=ToolCall("a", "f", "{}")),
     ]
     assert fold(records).history == fold(tuple(records)).history
+
+
+@pytest.mark.parametrize("prompt", [3, 3.5, object(), b"bytes"])
+async def test_what_is_no_prompt_is_said(prompt: Any) -> None:
+    with pytest.raises(UserError, match="is no prompt"):
+        await Agent(ScriptedModel([])).run(prompt)
+
+
+async def test_a_model_is_not_looked_up_when_the_agent_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    from kimi_agent import FallbackModel, LimitedModel, Limiter
+
+    for name in ("MOONSHOT_API_KEY", "KIMI_API_KEY", "KIMI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    for model in (FallbackModel("kimi-k2.6", "embedded"), LimitedModel("kimi-k2.6", Limiter(1))):
+        agent = Agent(model)
+        with agent.override(model=ScriptedModel(["Hi."])):
+            assert (await agent.run("go")).output == "Hi."
+        with pytest.raises(UserError, match="no key"):
+            await agent.run("go")
+
+
+async def test_answers_of_the_official_client_are_messages() -> None:
+    from openai.types.chat import ChatCompletionMessage
+
+    answer = ChatCompletionMessage.model_validate({"role": "assistant", "content": "Hello."})
+    history: list[Any] = [{"role": "user", "content": "Hi"}, answer, {"role": "user", "content": "And?"}]
+    model = ScriptedModel(["Well."])
+    assert (await Agent(model).run(messages=history)).output == "Well."
+    assert [m.text for m in model.requests[0].messages] == ["Hi", "Hello.", "And?"]  # type: ignore[union-attr]
+
+
+async def test_deps_are_carried_over_to_a_run_that_is_taken_up() -> None:
+    seen: list[Any] = []
+
+    @tool(needs_approval=True)
+    def look(ctx: RunContext[str]) -> str:
+        seen.append(ctx.deps)
+        return "ok"
+
+    agent = Agent(ScriptedModel([call("look"), "Done.", call("look"), "Done."]), tools=[look])
+    for again in ({}, {"deps": "other"}):
+        waiting = await agent.run("go", deps="mine")
+        await agent.resume(waiting, decisions={waiting.pending[0].id: True}, **again)
+    assert seen == ["mine", "other"]

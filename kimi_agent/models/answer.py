@@ -10,7 +10,7 @@ from typing import Any
 from kimi_agent.errors import BadResponse, ConnectionFailed, ProviderTimeout, StatusError, StreamBroken
 from kimi_agent.models.clock import Clock
 from kimi_agent.models.transports.base import Answer
-from kimi_agent.redact import redact
+from kimi_agent.redact import excerpt, redact
 from kimi_agent.wire.open_json import as_list, as_object
 from kimi_agent.wire.openai_chat import OpenAIChatCodec
 from kimi_agent.wire.openai_errors import request_id_of, status_error
@@ -140,4 +140,4 @@ def _json(data: str | bytes, answer: Answer) -> Any:
 
 
 def _excerpt(body: bytes) -> str:
-    return redact(repr(body[:200].decode("utf-8", "replace")))
+    return repr(excerpt(body.decode("utf-8", "replace"), 200))

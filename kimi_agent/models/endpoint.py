@@ -26,7 +26,7 @@ from kimi_agent.models.profiles import is_moonshot, profile_for
 from kimi_agent.models.real_requests import check_real_request
 from kimi_agent.models.request_body import request_body
 from kimi_agent.models.window import models_in, window_in
-from kimi_agent.redact import get_logger, redact, register_secret
+from kimi_agent.redact import get_logger, redact, register_header, register_secret
 from kimi_agent.settings import Timeouts
 from kimi_agent.wire.open_json import Json
 from kimi_agent.wire.openai_encode import Encoder
@@ -35,7 +35,6 @@ from kimi_agent.wire.parts import ResponseInfo, UsagePart, WirePart
 _log = get_logger(__name__)
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 8.0  # seconds between tries, doubled each time, with jitter
 _LONGEST_ASKED_WAIT = 60.0  # a Retry-After above it is not waited for: the error tells it instead
-_SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "api-key", "x-api-key", "cookie"})
 _WINDOW_PATIENCE = 5.0  # seconds for `GET /models`, which is a help and no more
 
 
@@ -140,7 +139,9 @@ class ChatEndpoint:
             await asyncio.sleep(wait)
 
     async def list_models(self) -> list[Json]:
-        """What `GET /models` tells: one object a model, with its `id`. Raises ProviderError."""
+        """What `GET /models` tells: one object a model, with its `id`. Raises ProviderError; UserError where real requests are
+        forbidden."""
+        check_real_request(self._model or self.base_url)
         try:
             return models_in(await self._get("/models", Clock(self._timeouts)))
         except ProviderError as error:
@@ -162,6 +163,7 @@ class ChatEndpoint:
 
     async def _attempt(self, body: bytes, headers: Mapping[str, str], clock: Clock) -> AsyncGenerator[list[WirePart]]:
         """One request: its parts, as many at a time as came in one piece."""
+        check_real_request(self._model)  # again for each try: the ban may have come in the pause before it
         clock.start_attempt()
         sending = self._transport.send("POST", "/chat/completions", headers=headers, body=body, connect=clock.timeouts.connect)
         answer = await clock.first(sending.__aenter__())
@@ -234,6 +236,7 @@ class ChatEndpoint:
         return min(known, told) if known is not None and told is not None else told or known
 
     async def _ask_window(self) -> None:
+        check_real_request(self._model)
         try:
             patience = min(_WINDOW_PATIENCE, self._timeouts.connect or _WINDOW_PATIENCE)
             clock = Clock(Timeouts(connect=patience, total=_WINDOW_PATIENCE))
@@ -246,8 +249,7 @@ class ChatEndpoint:
 def _lowered(headers: Mapping[str, str]) -> dict[str, str]:
     """Headers by lower-case names, so that each is sent once; what is a secret among them is kept out of logs."""
     for name, value in headers.items():
-        if name.lower() in _SECRET_HEADERS:
-            register_secret(value.rpartition(" ")[2])
+        register_header(name, value)
     return {name.lower(): value for name, value in headers.items()}
 
 

@@ -25,7 +25,7 @@ from kimi_agent.models.base import Model, ModelRequest, Profile
 from kimi_agent.models.handover import Handover
 from kimi_agent.models.lazy import LazyModel
 from kimi_agent.redact import get_logger, redact
-from kimi_agent.wire.parts import Finish, ResponseInfo, UsagePart, WirePart
+from kimi_agent.wire.parts import Finish, ReasoningPart, ResponseInfo, TextPart, UsagePart, WirePart
 
 When: TypeAlias = Callable[[ProviderError], bool] | type[ProviderError] | tuple[type[ProviderError], ...]
 _log = get_logger(__name__)
@@ -41,15 +41,25 @@ def endpoint_failed(error: ProviderError) -> bool:
 
 @dataclass(slots=True, eq=False)
 class _Member:
-    """One of the models. `rests_until`: when it may be asked again, after a failure; 0.0 where there was none."""
+    """One of the models. `rests_until`: when it may be asked again, after a failure; 0.0 where there was none. `tried_until`: how
+    long the others wait for what the request finds out that tries it after its rest; 0.0 where none does."""
 
     lazy: LazyModel
     rests_until: float = 0.0
+    tried_until: float = 0.0
     handover: Handover = field(default_factory=Handover)
 
     @property
     def name(self) -> str:
         return self.lazy.name
+
+    @property
+    def out_until(self) -> float:
+        return max(self.rests_until, self.tried_until)
+
+    def answers(self) -> None:
+        """It is alive."""
+        self.rests_until = self.tried_until = 0.0
 
 
 class FallbackModel:
@@ -110,7 +120,7 @@ class FallbackModel:
         order = self._order()
         for position, member in enumerate(order):
             begun = False
-            self._probe(member)
+            tries = self._tries(member)
             try:
                 async with aclosing(self._answer(member, request)) as parts:
                     async for part in parts:
@@ -119,19 +129,21 @@ class FallbackModel:
                 return
             except (ProviderError, UserError) as error:
                 goes_on = self._goes_on(member, error)
-                if goes_on:
-                    self._rest(member, error)
+                self._judge(member, error, goes_on=goes_on)
                 if begun or not goes_on:
                     _note(error, failures)
                     raise
                 failures.append((member, error))
                 _log.warning("%s failed (%s); %s", member.name, _words(error), _next(order[position + 1 :]))
+            finally:
+                if tries:
+                    member.tried_until = 0.0  # however it ended: one that was cancelled found out nothing, so the next one tries
         ours = next(error for member, error in failures if member is self._members[0])
         _note(ours, [f for f in failures if f[1] is not ours])
         raise ours
 
     async def _answer(self, member: _Member, request: ModelRequest) -> AsyncGenerator[WirePart]:
-        """One model's parts; names and usage alone are no answer yet."""
+        """One model's parts; names, usage and empty pieces alone are no answer yet."""
         model = member.lazy.model
         profile = model.profile
         own_count = request.conversation_id is not None and self._counted.get(request.conversation_id) is member
@@ -143,9 +155,9 @@ class FallbackModel:
                 ready: list[WirePart] = [part]
                 if held is not None:
                     held.append(part)
-                    if isinstance(part, ResponseInfo | UsagePart):
+                    if _says_nothing(part):
                         continue
-                    member.rests_until = 0.0
+                    member.answers()
                     ready, held = held, None
                 for each in ready:
                     yield self._reckoned(request, member, each) if type(each) is UsagePart else each
@@ -155,21 +167,24 @@ class FallbackModel:
     def _order(self) -> list[_Member]:
         """Those that may be asked as they were given, then those that rest, as a last resort, the soonest first."""
         now = self._now()
-        resting = sorted((m for m in self._members if m.rests_until > now), key=lambda m: m.rests_until)
+        resting = sorted((m for m in self._members if m.out_until > now), key=lambda m: m.out_until)
         if resting:
             _log.debug("left out for the time being: %s", ", ".join(m.name for m in resting))
         return [*(m for m in self._members if m not in resting), *resting]
 
-    def _probe(self, member: _Member) -> None:
-        """One request tries a model whose rest is over; the others leave it out until that one knows more."""
+    def _tries(self, member: _Member) -> bool:
+        """Whether this request tries a model after a failure. One does; the others leave it out until that one knows more."""
         if member.rests_until:
-            member.rests_until = max(member.rests_until, self._now() + self._cool_down)
+            member.tried_until = self._now() + self._cool_down
+        return bool(member.rests_until)
 
-    def _rest(self, member: _Member, error: KimiAgentError) -> None:
+    def _judge(self, member: _Member, error: KimiAgentError, *, goes_on: bool) -> None:
         """Leaves out an endpoint that failed; not one that was asked wrongly or too much, or whose limiter had no place."""
-        at_fault = isinstance(error, ProviderError) and endpoint_failed(error) and not isinstance(error, ContextLengthExceeded)
+        if isinstance(error, ContextLengthExceeded) or (isinstance(error, ProviderError) and not endpoint_failed(error)):
+            member.answers()  # it said no, so it is alive
+            return
         queued = isinstance(error, ProviderTimeout) and error.phase == "queue"
-        if not at_fault or queued or not self._cool_down:
+        if not goes_on or queued or not self._cool_down or not isinstance(error, ProviderError):
             return
         told = error.retry_after if isinstance(error, StatusError) else None
         member.rests_until = self._now() + max(self._cool_down, told or 0.0)
@@ -192,6 +207,10 @@ class FallbackModel:
         if price is None or usage.cost_usd:
             return part
         return UsagePart(replace(usage, cost_usd=price.cost(usage)))
+
+
+def _says_nothing(part: WirePart) -> bool:
+    return isinstance(part, ResponseInfo | UsagePart) or (isinstance(part, TextPart | ReasoningPart) and not part.text)
 
 
 def _as_function(when: When) -> Callable[[ProviderError], bool]:

@@ -118,6 +118,9 @@ class Limiter:
         end = self._now() + self._max_wait
         with self._lock:
             self._queue[waiter] = None
+            if next(iter(self._queue)).loop.is_closed():
+                self._drop_closed()
+                self._wake_first()
         try:
             while True:
                 waiter.woken.clear()
@@ -158,6 +161,11 @@ class Limiter:
                 return
             except RuntimeError:
                 del self._queue[first]
+
+    def _drop_closed(self) -> None:
+        """Takes those from the head of the queue whose loop has closed: nobody who came later would ever be first."""
+        while self._queue and (first := next(iter(self._queue))).loop.is_closed():
+            del self._queue[first]
 
     def _full(self) -> ProviderTimeout:
         return ProviderTimeout(

@@ -7,6 +7,7 @@ model.assert_complete()
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from typing import Any, Literal, TypeAlias
 from kimi_agent.errors import ProviderError, UserError
 from kimi_agent.models.base import Model, ModelRequest, Profile
 from kimi_agent.models.recording.cassette import Exchange, read_cassette, write_cassette
-from kimi_agent.models.recording.masking import TextMask, mask_parts, text_mask, without_extras
+from kimi_agent.models.recording.masking import TextMask, extras_of, mask_parts, text_mask
 from kimi_agent.models.recording.part_json import error_from_json, error_to_json
 from kimi_agent.models.recording.summary import difference, fits, likeness, summary_of
 from kimi_agent.models.resolve import resolve_model
@@ -45,7 +46,8 @@ class ReplayModel:
     differs from run to run by nature (ids of calls and runs, keys, headers) is not compared.
 
     Never in the file: keys and other registered secrets, `extra_headers`, `extra_body`, credentials in URLs, values of JSON fields
-    such as `api_key` or `password`. One model at a time may record a file; every exchange that has ended is safe in it.
+    such as `api_key` or `password`. One model at a time may record a file, from any number of threads; every exchange that
+    has ended is safe in it.
 
     Args:
         path: the cassette, a file of JSON lines. Its folder is made when it is recorded.
@@ -74,9 +76,10 @@ class ReplayModel:
             raise UserError('mode="record" needs the model to record: ReplayModel(path, record=ChatEndpoint(…))')
         self.path = Path(path)
         self.requests: list[ModelRequest] = []
-        self._record, self._mode, self._mask, self._profile = record, mode, text_mask(redact), profile
+        self._record, self._mode, self._redact, self._profile = record, mode, redact, profile
         self._model: Model | None = None
         self._opened: _Tape | None = None
+        self._lock = threading.RLock()  # never held over an await; the user's `record` is called in it
 
     def __repr__(self) -> str:
         return f"ReplayModel({str(self.path)!r})"
@@ -104,8 +107,9 @@ class ReplayModel:
         """Raises UserError for a request that was not recorded, with the difference; ProviderError where one was recorded."""
         self.requests.append(request)
         tape = self._tape()
-        summary = summary_of(request, self._mask)
-        answer = self._recorded(tape, request, summary) if tape.recording else _played(self._found(tape, summary), self.path)
+        mask = text_mask(self._redact, extras_of(request.settings))
+        summary = summary_of(request, mask)
+        answer = self._recorded(tape, request, summary, mask) if tape.recording else _played(self._found(tape, summary), self.path)
         async with aclosing(answer) as parts:
             async for part in parts:
                 yield part
@@ -127,29 +131,36 @@ class ReplayModel:
         return None, tape.exchanges[min(len(self.requests), len(tape.exchanges) - 1)] if tape.exchanges else None
 
     def _tape(self) -> _Tape:
-        if self._opened is None:
-            there = self.path.exists()
-            recording = self._mode == "record" or (self._mode == "auto" and not there and self._record is not None)
-            if not recording and not there:
-                how = "record it with ReplayModel(path, record=…), or in pytest with --kimi-agent-record"
-                raise UserError(f"there is no cassette {self.path}: {how}")
-            self._opened = _Tape(recording, [] if recording else list(read_cassette(self.path)))
-        return self._opened
+        with self._lock:
+            if self._opened is None:
+                self._opened = self._open()
+            return self._opened
 
-    async def _recorded(self, tape: _Tape, request: ModelRequest, summary: Json) -> AsyncGenerator[WirePart]:
+    def _open(self) -> _Tape:
+        there = self.path.exists()
+        recording = self._mode == "record" or (self._mode == "auto" and not there and self._record is not None)
+        if not recording and not there:
+            how = "record it with ReplayModel(path, record=…), or in pytest with --kimi-agent-record"
+            raise UserError(f"there is no cassette {self.path}: {how}")
+        return _Tape(recording, [] if recording else list(read_cassette(self.path)))
+
+    async def _recorded(self, tape: _Tape, request: ModelRequest, summary: Json, mask: TextMask) -> AsyncGenerator[WirePart]:
         model = self._asked_model()
-        name, profile = self._mask(model.name), self.profile
-        place = len(tape.exchanges)
-        tape.exchanges.append(None)
+        name, profile = mask(model.name), self.profile
+        with self._lock:
+            place = len(tape.exchanges)
+            tape.exchanges.append(None)
         parts: list[WirePart] = []
 
         def keep(error: ProviderError | None = None, *, left: bool = False) -> None:
-            masked = self._masked(error, request) if error is not None else None
-            shown = tuple(mask_parts(parts, self._mask))
-            tape.exchanges[place] = Exchange(
-                model=name or self._mask(model.name), profile=profile, request=summary, parts=shown, error=masked, left=left
+            masked = _masked(error, mask) if error is not None else None
+            shown = tuple(mask_parts(parts, mask))
+            exchange = Exchange(
+                model=name or mask(model.name), profile=profile, request=summary, parts=shown, error=masked, left=left
             )
-            write_cassette(self.path, [e for e in tape.exchanges if e is not None])
+            with self._lock:  # the writing too: an older state must not be written over a newer one
+                tape.exchanges[place] = exchange
+                write_cassette(self.path, [e for e in tape.exchanges if e is not None])
 
         try:
             async with aclosing(model.stream(request)) as stream:
@@ -165,26 +176,23 @@ class ReplayModel:
         keep()
 
     def _asked_model(self) -> Model:
-        if self._model is None:
-            record: Any = self._record
-            if isinstance(record, str):
-                record = resolve_model(record)
-            made: Model = record if isinstance(record, Model) else record()
-            self._model = made
-        return self._model
-
-    def _masked(self, error: ProviderError, request: ModelRequest) -> ProviderError:
-        entry = error_to_json(error)
-        texts = {k: self._mask(without_extras(v, request.settings)) for k, v in entry.items() if isinstance(v, str)}
-        return error_from_json({**entry, **texts, "type": entry["type"]})
+        with self._lock:
+            if self._model is None:
+                record: Any = self._record
+                if isinstance(record, str):
+                    record = resolve_model(record)
+                made: Model = record if isinstance(record, Model) else record()
+                self._model = made
+            return self._model
 
     def _found(self, tape: _Tape, summary: Json) -> Exchange:
         """The first exchange of this request that was not played yet. Raises UserError."""
-        left = [(i, e) for i, e in enumerate(tape.exchanges) if e is not None and i not in tape.played]
-        for i, exchange in left:
-            if fits(exchange.request, summary):
-                tape.played.add(i)
-                return exchange
+        with self._lock:
+            left = [(i, e) for i, e in enumerate(tape.exchanges) if e is not None and i not in tape.played]
+            for i, exchange in left:
+                if fits(exchange.request, summary):
+                    tape.played.add(i)
+                    return exchange
         advice = 'If this is meant, record it again: delete the file, or mode="record"; in pytest --kimi-agent-record'
         if not left:
             raise UserError(
@@ -195,6 +203,12 @@ class ReplayModel:
             f"request {len(self.requests)} is not in {self.path}. It differs from exchange {i + 1}:\n"
             f"{difference(nearest.request, summary)}\n{advice}"
         )
+
+
+def _masked(error: ProviderError, mask: TextMask) -> ProviderError:
+    entry = error_to_json(error)
+    texts = {k: mask(v) for k, v in entry.items() if isinstance(v, str)}
+    return error_from_json({**entry, **texts, "type": entry["type"], **({"phase": entry["phase"]} if "phase" in entry else {})})
 
 
 async def _played(exchange: Exchange, path: Path) -> AsyncGenerator[WirePart]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from kimi_agent.errors import UserError
 from kimi_agent.models.base import Model
 from kimi_agent.models.profiles import is_moonshot
+from kimi_agent.models.real_requests import check_real_request
 from kimi_agent.redact import get_logger, redact
 
 _log = get_logger(__name__)
@@ -40,6 +41,7 @@ def resolve_model(spec: "str | Model | None" = None) -> Model:
     """The model of a spec; a `Model` is given back as it is. Raises UserError: a key is missing, a spec cannot be read."""
     if spec is not None and not isinstance(spec, str):
         return spec
+    check_real_request(spec or "of this environment")
     choice = _choose(spec)
     if spec is None and choice.base_url is None:
         _log.info("model: %s", choice.why)

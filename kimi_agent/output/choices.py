@@ -10,10 +10,11 @@ from typing import Any, cast
 
 from typing_extensions import TypedDict
 
-from kimi_agent.errors import ToolDefinitionError, UserError
+from kimi_agent.errors import UserError
 from kimi_agent.output.spec import JsonSchema, NativeOutput, OutputMode, PromptedOutput, ToolOutput
+from kimi_agent.tooling.execute import Refused, parse
 from kimi_agent.tooling.schema import keeps_within
-from kimi_agent.tooling.signature import adapter_for
+from kimi_agent.tooling.signature import InvalidArguments, adapter_for
 from kimi_agent.tooling.tool import Tool, tool
 
 TOOL_NAME = "final_result"
@@ -29,25 +30,29 @@ class Choice:
         tool: checks the arguments, and makes the value of them.
         wrapped: whether the value stands alone under the key "result", because it is no JSON object.
         kind: the value's type; Any where it is not known.
+        is_function: whether code of the user makes the value.
     """
 
     tool: Tool[..., Any]
     wrapped: bool
     kind: Any
+    is_function: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises ToolDefinitionError at once, not in the middle of a run."""
+        assert self.tool.parameters
 
     @property
     def name(self) -> str:
         """The tool's name."""
         return self.tool.name
 
-    def load(self, data: Any) -> Any:
-        """The value, of what a journal keeps of it; the data as they are where they do not fit any more."""
-        from pydantic import ValidationError
-
+    def checked(self, arguments: str) -> dict[str, Any]:
+        """The tool's arguments, of JSON. Raises InvalidArguments."""
         try:
-            return data if self.kind is Any else adapter_for(self.kind)[0].validate_python(data)
-        except (ValidationError, ToolDefinitionError):
-            return data
+            return self.tool.validate(parse(arguments))
+        except Refused as e:
+            raise InvalidArguments(str(e)) from None
 
 
 def mode_in(spec: Any) -> tuple[Any, OutputMode | None]:
@@ -83,6 +88,8 @@ def _listed(spec: Any) -> Sequence[Any]:
 def _parts(spec: Any) -> Iterator[Any]:
     """The members of lists and unions, one by one."""
     for each in _listed(spec):
+        if isinstance(each, Mapping):
+            raise UserError("a JSON Schema as output is written JsonSchema({…})")
         if isinstance(each, NativeOutput | PromptedOutput):
             raise UserError("NativeOutput and PromptedOutput stand around all outputs: output=NativeOutput([…])")
         if typing.get_origin(each) in (typing.Union, types.UnionType):
@@ -114,7 +121,7 @@ def _choice(part: Any, single: bool) -> Choice:
         marked = cast(ToolOutput[Any], part)
         part, name, description = marked.of, marked.name, marked.description
     if isinstance(part, JsonSchema):
-        return _of_schema(part, part.name or TOOL_NAME)
+        return _of_schema(part, name or part.name or TOOL_NAME, description or part.description)
     if _is_function(part):
         return _of_function(part, name, description)
     kind = re.sub(r"\W+", "_", getattr(part, "__name__", "value")).strip("_")  # Box[int] → Box_int
@@ -144,7 +151,7 @@ def _of_type(kind: Any, name: str, description: str, *, wrap: bool) -> Choice:
     return Choice(tool(give, name=name, description=description, parameters=kind), False, kind)
 
 
-def _of_schema(given: JsonSchema, name: str) -> Choice:
+def _of_schema(given: JsonSchema, name: str, description: str | None) -> Choice:
     def give(**members: Any) -> Any:
         return members
 
@@ -152,7 +159,7 @@ def _of_schema(given: JsonSchema, name: str) -> Choice:
         return result
 
     schema = dict(given.schema)
-    description = given.description or schema.get("description") or _DESCRIPTION
+    description = description or schema.get("description") or _DESCRIPTION
     wrap = schema.get("type") != "object"
     if wrap:
         if not keeps_within(schema, ("$defs", "definitions")):
@@ -170,7 +177,16 @@ def _of_function(function: Callable[..., Any], name: str | None, description: st
         kind = typing.get_type_hints(made.function, include_extras=True).get("return", Any)
     except (NameError, TypeError, AttributeError):
         kind = Any
-    return Choice(made, False, kind)
+    return Choice(made, False, kind, is_function=True)
+
+
+def text_choice() -> Choice:
+    """Plain text, as it stands."""
+
+    def give(text: str) -> str:
+        return text
+
+    return Choice(tool(give, name="text"), False, Any)
 
 
 def combined_schema(choices: Sequence[Choice]) -> dict[str, Any]:
@@ -180,24 +196,31 @@ def combined_schema(choices: Sequence[Choice]) -> dict[str, Any]:
     definitions: dict[str, Any] = {}
     members: list[dict[str, Any]] = []
     for choice in choices:
-        schema = dict(choice.tool.parameters)
-        for key, definition in schema.pop("$defs", {}).items():
-            definitions[f"{choice.name}.{key}"] = _moved(definition, choice.name)
+        data = _hoisted(choice, definitions)
         kind = {"type": "string", "enum": [choice.name], "description": choice.tool.description}
-        data = _moved(schema, choice.name)
         members.append({"type": "object", "properties": {"kind": kind, "data": data}, "required": ["kind", "data"]})
     schema = {"type": "object", "properties": {_WRAP: {"anyOf": members}}, "required": [_WRAP]}
     return {**schema, "$defs": definitions} if definitions else schema
 
 
-def _moved(schema: Any, prefix: str) -> Any:
-    """The same schema, with references to where its definitions stand now."""
+def _hoisted(choice: Choice, definitions: dict[str, Any]) -> dict[str, Any]:
+    """A choice's schema, for a place inside another one: its definitions are put among those of the whole, by the choice's name. A
+    schema that refers to other places of its own becomes a definition as a whole."""
+    schema = dict(choice.tool.parameters)
+    if not keeps_within(schema, ("$defs",)):
+        definitions[choice.name] = _moved(schema, "#", f"#/$defs/{choice.name}")
+        return {"$ref": f"#/$defs/{choice.name}"}
+    own: dict[str, Any] = schema.pop("$defs", {})
+    for key, definition in own.items():
+        definitions[f"{choice.name}.{key}"] = _moved(definition, "#/$defs/", f"#/$defs/{choice.name}.")
+    return _moved(schema, "#/$defs/", f"#/$defs/{choice.name}.")
+
+
+def _moved(schema: Any, old: str, new: str, parent: str = "") -> Any:
+    """The same schema, with its references (`$ref`, and a discriminator's `mapping`) to where its definitions stand now."""
     if isinstance(schema, list):
-        return [_moved(each, prefix) for each in cast(list[Any], schema)]
-    if not isinstance(schema, Mapping):
-        return schema
-    found = cast(Mapping[str, Any], schema)
-    moved = {k: _moved(v, prefix) for k, v in found.items()}
-    if isinstance(ref := found.get("$ref"), str) and ref.startswith("#/$defs/"):
-        moved["$ref"] = f"#/$defs/{prefix}.{ref.removeprefix('#/$defs/')}"
-    return moved
+        return [_moved(each, old, new) for each in cast(list[Any], schema)]
+    if isinstance(schema, Mapping):
+        return {k: _moved(v, old, new, k if parent != "mapping" else parent) for k, v in cast(Mapping[str, Any], schema).items()}
+    is_reference = parent in ("$ref", "mapping") and isinstance(schema, str) and schema.startswith(old)
+    return new + schema.removeprefix(old) if is_reference else schema

@@ -1,16 +1,17 @@
 """`Output`: an agent's output specification, ready for use: its tools, its schema, its validators."""
 
-import inspect
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol, cast
 
 from kimi_agent.errors import UserError
 from kimi_agent.models.base import Profile
-from kimi_agent.output.choices import Choice, choices_of, combined_schema, mode_in
+from kimi_agent.output.choices import Choice, choices_of, combined_schema, mode_in, text_choice
+from kimi_agent.output.keep import Kept, kept, loaded
 from kimi_agent.output.spec import OutputMode, OutputValidator
+from kimi_agent.output.validators import Validator
 from kimi_agent.tooling.context import RunContext
 from kimi_agent.tooling.execute import call
 from kimi_agent.tooling.result import Pending, ToolResult
@@ -18,6 +19,7 @@ from kimi_agent.tooling.tool import Tool
 
 ACCEPTED = "The answer was accepted."
 NOT_USED = "Not used: the answer had been given already."
+_UNBOUNDED = 1_000_000  # the run counts the answers that do not fit, not the tool
 
 
 class Acceptor(Protocol):
@@ -28,7 +30,7 @@ class Acceptor(Protocol):
         """Whether the answer has been given."""
         ...
 
-    async def accept(self, value: Any, name: str) -> None:
+    async def accept(self, value: Any, name: str, kept: "Kept") -> None:
         """Journals the answer."""
         ...
 
@@ -38,11 +40,11 @@ class OutputRules:
     """How an answer is checked.
 
     Attributes:
-        validators: functions of the value, or of context and value, in order; each gets what the one before returned.
+        validators: asked in order; each gets what the one before returned.
         retries: how often the model may be asked again.
     """
 
-    validators: tuple[OutputValidator, ...] = ()
+    validators: tuple[Validator, ...] = ()
     retries: int = 2
 
 
@@ -54,12 +56,19 @@ class Output:
         inner, self._mode = mode_in(spec)
         self.choices, self.text_allowed = choices_of(inner)
         self.rules = rules
-        self.tools: dict[str, Tool[..., Any]] = {c.name: OutputTool(c, self) for c in self.choices}
+        self.tools: dict[str, OutputTool] = {c.name: OutputTool(c, self) for c in self.choices}
+        if self._mode == "native" and self.text_allowed:
+            raise UserError("NativeOutput holds the endpoint to JSON: leave `str` out, or use PromptedOutput")
 
     @property
     def plain(self) -> bool:
         """Whether any text will do, as it stands."""
         return not (self.choices or self.rules.validators)
+
+    @cached_property
+    def text_tool(self) -> "OutputTool":
+        """Takes plain text as the answer; never offered to the model."""
+        return OutputTool(text_choice(), self)
 
     def mode(self, profile: Profile) -> OutputMode | None:
         """How the model is asked: as the specification says, else what its profile prefers; None where text is all that is wanted.
@@ -68,10 +77,12 @@ class Output:
         """
         if not self.choices:
             return None
-        if self._mode is not None and self._mode not in profile.output_modes:
-            ways = ", ".join(profile.output_modes)
-            raise UserError(f"this model cannot give its output by the mode {self._mode!r}; it knows: {ways}")
-        return self._mode or profile.output_modes[0]
+        ways: list[OutputMode] = [w for w in profile.output_modes if not (w == "native" and self.text_allowed)]
+        if not ways or (self._mode is not None and self._mode not in ways):
+            known = ", ".join(profile.output_modes)
+            wanted = f"by the mode {self._mode!r}" if self._mode else "as a type or as text, whichever it likes"
+            raise UserError(f"this model cannot give its output {wanted}; it knows: {known}")
+        return self._mode or ways[0]
 
     def instruction(self, mode: OutputMode | None) -> str:
         """What the model is told of it; "" where nothing need be said."""
@@ -88,55 +99,58 @@ class Output:
         """JSON Schema of type object of all choices."""
         return combined_schema(self.choices)
 
-    async def checked(self, context: RunContext[Any], value: Any) -> Any:
-        """The value as the validators leave it. Raises what they raise."""
-        for validator in self.rules.validators:
-            value = validator(context, value) if _takes_context(validator) else validator(value)
-            value = await value if inspect.isawaitable(value) else value
-        return value
-
     def load(self, name: str, data: Any) -> Any:
-        """A value, of what a journal keeps of it."""
+        """A value, of what a journal keeps of it. Raises ValueError where that does not fit any more."""
         choice = next((c for c in self.choices if c.name == name), None)
-        return data if choice is None else choice.load(data)
+        return data if choice is None else loaded(choice.kind, data)
 
 
 class OutputTool(Tool[..., Any]):
     """A choice as the tool that the model calls: a barrier, so that what was called before it is done when the answer is made."""
 
     def __init__(self, choice: Choice, output: Output) -> None:
-        inner = choice.tool
-        rules = {"sequential": True, "repeatable": True, "retries": output.rules.retries}
-        made: dict[str, Any] = inner.with_rules(**rules).options
+        made: dict[str, Any] = choice.tool.with_rules(sequential=True, repeatable=True, retries=_UNBOUNDED).options
         super().__init__(**made)
         self.__dict__["is_async"] = True
         self._choice, self._output = choice, output
 
     def bind(self, context: RunContext[Any], arguments: Any) -> Callable[[], Any]:
-        return lambda: self.give(context, arguments)
+        return lambda: self._checked(context, arguments)
 
-    async def give(self, context: RunContext[Any], arguments: Any) -> ToolResult:
-        """Makes the answer, and has the run accept it. Raises ModelRetry for the model, and what an output function raises."""
-        run = cast(Acceptor, context.run)
-        if run.accepted:
+    async def _checked(self, context: RunContext[Any], arguments: Any) -> ToolResult | Pending:
+        """Makes the answer, and has it checked. Raises ModelRetry for the model, and what an output function raises."""
+        if cast(Acceptor, context.run).accepted:
             return ToolResult(NOT_USED, is_error=True)
         inner = self._choice.tool
         value = await call(inner.is_async, inner.bind(context, arguments))
         if isinstance(value, Pending):
+            return value
+        for validator in self._output.rules.validators:
+            value = await validator(context, value)
+        return ToolResult(ACCEPTED, value=_Answer(value))
+
+    async def finish(self, context: RunContext[Any], result: ToolResult | Pending) -> ToolResult | Pending:
+        """Has the run accept the answer: not within the tool's time-out, and a journal that fails is no failure of the tool."""
+        if isinstance(result, Pending):
             raise UserError(f"{self.name} is an output function: it cannot wait for an answer from outside")
-        value = await self._output.checked(context, value)
-        await run.accept(value, self.name)
-        return ToolResult(ACCEPTED, value=value)
+        if not isinstance(answer := result.value, _Answer):
+            return result
+        await cast(Acceptor, context.run).accept(answer.value, self.name, kept(self._choice.kind, answer.value))
+        return ToolResult(ACCEPTED, value=answer.value)
 
 
-def _takes_context(validator: Callable[..., Any]) -> bool:
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    parameters = inspect.signature(validator).parameters.values()
-    return len([p for p in parameters if p.kind in positional and p.default is p.empty]) > 1
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A checked answer on its way to the run."""
+
+    value: Any
 
 
-def output_of(spec: Any, validators: Sequence[OutputValidator], retries: int) -> Output:
+def output_of(spec: Any, validators: Iterable[OutputValidator], retries: int) -> Output:
     """Raises UserError or ToolDefinitionError for what cannot be asked for."""
-    if retries < 0:
-        raise UserError("output_retries is at least 0")
-    return Output(spec, OutputRules(validators=tuple(validators), retries=retries))
+    given: Any = retries
+    if not isinstance(given, int) or retries < 0:
+        raise UserError("output_retries is a number, at least 0")
+    if callable(validators):
+        raise UserError("output_validators= takes a list: output_validators=[…]")
+    return Output(spec, OutputRules(validators=tuple(Validator(v) for v in validators), retries=retries))

@@ -19,7 +19,7 @@ from kimi_agent.redact import get_logger
 from kimi_agent.tooling.approval import Approve, Approver, Decision, Decline, declined
 from kimi_agent.tooling.context import RunContext
 from kimi_agent.tooling.execute import Refused, cancelled_from_outside, check, find, parse, run_tool
-from kimi_agent.tooling.hooks import Hooks
+from kimi_agent.tooling.hooks import Hooks, expect
 from kimi_agent.tooling.repeat import RepeatGuard
 from kimi_agent.tooling.result import Pending, ToolResult, capped
 from kimi_agent.tooling.tool import Tool
@@ -69,6 +69,10 @@ class Ledger(Protocol):
 
     def unfinished(self, call: ToolCall) -> ToolMessage:
         """What is known of a call that has no result."""
+        ...
+
+    async def arrive(self) -> None:
+        """Where somebody has just ended the run, waits for the cancellation to come."""
         ...
 
     def context(self, call_id: str = "", tool_name: str = "", retry: int = 0) -> RunContext[Any]:
@@ -162,10 +166,11 @@ class Dispatcher:
             context = self._ledger.context(call.id, tool.name, self._ledger.retries.get(tool.name, 0))
             await self._approved(tool, context, call, arguments)
             for hook in self._hooks:
-                changed = await hook.before_tool(context, call, arguments)
+                changed: Any = await hook.before_tool(context, call, arguments)
                 if isinstance(changed, ToolResult):
                     return changed
-                arguments = changed
+                arguments = expect(changed, dict[str, Any], hook, "before_tool", "the arguments or a ToolResult")
+            await self._ledger.arrive()
             return await self._run(tool, context, call, arguments)
         except Refused as e:
             return ToolResult(str(e), is_error=True)
@@ -218,7 +223,7 @@ class Dispatcher:
                 advice = "That was the last attempt." if last else "Make the call again, differently."
                 return ToolResult(f"Error: {e}\n{advice}", is_error=True)
         self._ledger.retries.pop(tool.name, None)
-        return result
+        return await tool.finish(context, result)
 
     async def _message(self, call: ToolCall, outcome: ToolResult) -> ToolMessage:
         tool = self._tools.get(call.name)
@@ -228,7 +233,10 @@ class Dispatcher:
         if (tool is None or not tool.rules.repeatable) and (reminder := self._ledger.guard.reminder(call)):
             message = ToolMessage(call.id, call.name, (*message.content, reminder), outcome.is_error)
         for hook in reversed(self._hooks):
-            message = await hook.after_tool(self._ledger.context(call.id, call.name), call, message)
+            left: Any = await hook.after_tool(self._ledger.context(call.id, call.name), call, message)
+            message = expect(left, ToolMessage, hook, "after_tool", "a ToolMessage")
+            if message.call_id != call.id:
+                raise UserError(f"{type(hook).__name__}.after_tool answered {message.call_id!r} instead of {call.id!r}")
         return message
 
 

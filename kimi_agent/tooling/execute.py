@@ -38,7 +38,7 @@ def parse(arguments: str) -> dict[str, Any]:
     """Raises Refused unless the text is one JSON object. Control characters in strings are let through, as models write them; some
     engines write `null` for no arguments."""
     try:
-        value = _DECODER.decode(arguments)
+        value = DECODER.decode(arguments)
     except (ValueError, RecursionError) as e:
         raise Refused(f"The arguments are not valid JSON ({e}). Make the call again, with one JSON object.") from None
     if value is None:
@@ -52,7 +52,7 @@ def _no_number(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
 
 
-_DECODER = json.JSONDecoder(strict=False, parse_constant=_no_number)  # `json.loads` would make one a call
+DECODER = json.JSONDecoder(strict=False, parse_constant=_no_number)  # `json.loads` would make one a call
 
 
 def check(tool: Tool[..., Any], arguments: dict[str, Any]) -> dict[str, Any]:

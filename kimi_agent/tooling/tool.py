@@ -24,6 +24,7 @@ from kimi_agent.errors import ToolDefinitionError
 from kimi_agent.models.base import ToolSpec
 from kimi_agent.tooling.context import RunContext
 from kimi_agent.tooling.docstring import Documentation, read_docstring
+from kimi_agent.tooling.result import Pending, ToolResult
 from kimi_agent.tooling.schema import given_schema
 from kimi_agent.tooling.signature import Arguments, Signature, Validate, read_signature
 
@@ -167,6 +168,11 @@ class Tool(Generic[P, R]):
     def bind(self, context: RunContext[Any], arguments: Mapping[str, Any]) -> Callable[[], Any]:
         """The call, ready to be made, with validated arguments."""
         return self._signature.bind(context, arguments)
+
+    async def finish(self, context: RunContext[Any], result: ToolResult | Pending) -> ToolResult | Pending:
+        """What becomes of a result, outside of the time-out and of what a tool may raise. For kinds of tools that belong to the
+        library: what it raises ends the run."""
+        return result
 
     @functools.cached_property
     def _signature(self) -> Signature:

@@ -10,6 +10,7 @@ from typing import Any
 from kimi_agent.errors import BadResponse
 from kimi_agent.limits import Usage
 from kimi_agent.messages import Image
+from kimi_agent.redact import excerpt
 from kimi_agent.wire.open_json import Json, as_count, as_list, as_object, as_text
 from kimi_agent.wire.openai_errors import stream_error
 from kimi_agent.wire.parts import (
@@ -61,7 +62,7 @@ class OpenAIChatCodec:
         """The parts of one chunk. Raises StatusError for an error object, BadResponse for what is no chunk."""
         body = as_object(chunk)
         if body is None:
-            said = f"a chunk of the answer is not a JSON object: {str(chunk)[:200]!r}"
+            said = f"a chunk of the answer is not a JSON object: {excerpt(str(chunk), 200)!r}"
             raise BadResponse(said, request_id=self._request_id)
         parts: list[WirePart] = []
         if not self._told:

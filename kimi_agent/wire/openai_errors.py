@@ -1,4 +1,4 @@
-"""Error bodies of OpenAI-compatible endpoints → the exception tree. Pure: the caller redacts.
+"""Error bodies of OpenAI-compatible endpoints → the exception tree. Pure; the caller redacts all that was not cut here.
 
 Moonshot's own words (platform.kimi.ai, API errors): `{"error": {"type": …, "message": …}}` with 400 `content_filter`,
 `invalid_request_error`; 401 `invalid_authentication_error`, `incorrect_api_key_error`; 429 `engine_overloaded_error`,
@@ -19,6 +19,7 @@ from kimi_agent.errors import (
     RateLimited,
     StatusError,
 )
+from kimi_agent.redact import excerpt
 from kimi_agent.wire.open_json import as_object, as_text
 
 _REQUEST_IDS = ("msh-request-id", "x-request-id", "x-trace-id", "request-id")
@@ -107,7 +108,7 @@ def _said(value: Any) -> tuple[str | None, str]:
 def _excerpt(text: str) -> str:
     if "<html" in text[:1000].lower():
         return "the answer is a web page, not an API's: is the base URL right?"
-    return text.strip()[:500]
+    return excerpt(text, 500)
 
 
 def _classify(status: int, code: str | None, message: str, retry_after: float | None, request_id: str | None) -> StatusError:

@@ -41,7 +41,7 @@ from kimi_agent import (
 )
 from kimi_agent.models.fallback import FallbackModel
 from kimi_agent.models.profiles import profile_for
-from kimi_agent.wire.parts import Finish, ResponseInfo, TextPart, UsagePart, WirePart
+from kimi_agent.wire.parts import Finish, ReasoningPart, ResponseInfo, TextPart, UsagePart, WirePart
 
 pytestmark = pytest.mark.anyio
 DOWN = Overloaded("down", status=503)
@@ -403,3 +403,80 @@ def test_the_profile_is_what_all_can_do() -> None:
 def test_slips_are_told(models: list[Any], options: dict[str, Any]) -> None:
     with pytest.raises(UserError):
         FallbackModel(*models, **options)
+
+
+@pytest.mark.parametrize("kind", [StatusError, ContextLengthExceeded])
+async def test_a_first_that_refuses_the_request_that_tries_it_is_alive(kind: type[StatusError]) -> None:
+    now = Clock()
+    _, _, model = pair([DOWN, kind("no", status=400), "Back."], ["Two."] * 9, now=now)
+    assert await say(model) == "Two."
+    now.seconds += 31
+    try:
+        assert await say(model) == "Two."
+    except StatusError as refused:
+        assert str(refused) == "no"
+    assert await say(model) == "Back."
+
+
+async def test_a_request_that_tries_the_first_and_is_cancelled_does_not_keep_the_next_from_trying() -> None:
+    now = Clock()
+    _, _, model = pair([DOWN, Reply(text="slow", delay=30), "Back."], ["Two."] * 9, now=now)
+    assert await say(model) == "Two."
+    now.seconds += 31
+    run = asyncio.create_task(say(model))
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert await say(model) == "Two.", "while one request tries it, the others leave it out"
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    assert await say(model) == "Back."
+
+
+class LongThenDownThenSilent:
+    """Its first answer takes until it is told to end; the second request fails, and the third has no answer."""
+
+    name, profile = "long", Profile()
+
+    def __init__(self) -> None:
+        self.asked, self.may_end, self.tried = 0, asyncio.Event(), asyncio.Event()
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[WirePart]:
+        self.asked += 1
+        if self.asked == 2:
+            raise DOWN
+        if self.asked > 2:
+            self.tried.set()
+            await asyncio.sleep(30)
+        yield TextPart("A long")
+        await self.may_end.wait()
+        yield Finish("stop")
+
+
+async def test_an_older_request_that_ends_does_not_end_the_try_of_another() -> None:
+    now, first = Clock(), LongThenDownThenSilent()
+    model = FallbackModel(first, ScriptedModel(["Two."] * 9), now=now)
+    older = model.stream(ask())
+    assert await anext(older) == TextPart("A long")
+    assert await say(model) == "Two."
+    now.seconds += 31
+    trying = asyncio.create_task(say(model))
+    await first.tried.wait()
+    first.may_end.set()
+    assert [p async for p in older] == [Finish("stop")]
+    assert (await say(model), first.asked) == ("Two.", 3)
+    trying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await trying
+
+
+@pytest.mark.parametrize("empty", [TextPart(""), ReasoningPart("")])
+async def test_an_empty_piece_says_nothing(empty: WirePart) -> None:
+    first = Parts(ResponseInfo("r", "m"), empty, ConnectionFailed("broke"))
+    assert await say(FallbackModel(first, ScriptedModel(["Two."]))) == "Two."
+
+
+async def test_empty_pieces_are_passed_on_before_what_is_said() -> None:
+    parts = [TextPart(""), TextPart("One."), Finish("stop")]
+    model = FallbackModel(Parts(*parts), ScriptedModel([]))
+    assert [p async for p in model.stream(ask())] == parts

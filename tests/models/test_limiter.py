@@ -273,15 +273,60 @@ def test_a_loop_that_closed_with_a_run_in_the_queue_does_not_block_the_others() 
     loop.run_until_complete(take())
     lost = dead.create_task(wait())
     dead.run_until_complete(asyncio.sleep(0))
-    dead.close()
     waiting = loop.create_task(wait())
     loop.run_until_complete(asyncio.sleep(0))
+    dead.close()
     assert limiter.waiting == 2
     loop.run_until_complete(place.__aexit__(None, None, None))
     loop.run_until_complete(asyncio.wait_for(waiting, 5))
     loop.close()
     assert at_rest(limiter)
     lost._log_destroy_pending = False  # type: ignore[attr-defined]  # asyncio's own switch: it was lost on purpose
+    lost.get_coro().close()
+
+
+def test_who_comes_when_the_loop_of_the_first_has_closed_is_served() -> None:
+    seconds = [0.0]
+    limiter = Limiter(requests_per_minute=1, now=lambda: seconds[0])
+
+    async def wait() -> None:
+        async with limiter.place():
+            pass
+
+    dead = asyncio.new_event_loop()
+    dead.run_until_complete(wait())
+    lost = [dead.create_task(wait()) for _ in range(2)]
+    dead.run_until_complete(asyncio.sleep(0))
+    dead.close()
+    seconds[0] = 1000.0
+    asyncio.run(asyncio.wait_for(wait(), 5))
+    assert at_rest(limiter)
+    for task in lost:
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # asyncio's own switch: it was lost on purpose
+        task.get_coro().close()
+
+
+def test_who_waits_behind_a_closed_loop_goes_on_when_somebody_comes() -> None:
+    seconds = [0.0]
+    limiter = Limiter(requests_per_minute=3, now=lambda: seconds[0])
+
+    async def wait() -> None:
+        async with limiter.place():
+            pass
+
+    loop, dead = asyncio.new_event_loop(), asyncio.new_event_loop()
+    for _ in range(3):
+        loop.run_until_complete(wait())
+    lost, waiting = dead.create_task(wait()), loop.create_task(wait())
+    dead.run_until_complete(asyncio.sleep(0))
+    loop.run_until_complete(asyncio.sleep(0))
+    dead.close()
+    seconds[0] = 1000.0
+    loop.run_until_complete(asyncio.wait_for(wait(), 5))
+    loop.run_until_complete(asyncio.wait_for(waiting, 5))
+    loop.close()
+    assert at_rest(limiter)
+    lost._log_destroy_pending = False  # type: ignore[attr-defined]
     lost.get_coro().close()
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ from kimi_agent import (
     call,
 )
 from kimi_agent.events import TextDelta
+from kimi_agent.models.recording.summary import fits
 from kimi_agent.models.replay import ReplayModel
 from kimi_agent.redact import register_secret
 from kimi_agent.wire.parts import WirePart
@@ -252,6 +254,7 @@ async def test_what_was_recorded_outlives_the_process(tmp_path: Path) -> None:
     code = """
 import os, sys
 from kimi_agent import Agent, ScriptedModel, call
+from kimi_agent.models.recording.summary import fits
 from kimi_agent.models.replay import ReplayModel
 
 def die() -> str:
@@ -305,6 +308,56 @@ async def test_a_cancelled_run_is_played_to_where_its_reader_left(tmp_path: Path
     monkeypatch.setattr("kimi_agent.models.replay._PATIENCE", 0.01)
     with pytest.raises(UserError, match="reader went away"):
         await Agent(ReplayModel(path)).run("go")
+
+
+async def test_a_request_that_differs_behind_many_masked_values_is_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "c.jsonl"
+
+    def said(last: str) -> str:
+        return json.dumps([{"api_key": f"key-{i:08}"} for i in range(200)] + [last])  # type: ignore[operator]
+
+    await Agent(ReplayModel(path, record=ScriptedModel(["ok"]))).run(said("a"))
+    with pytest.raises(UserError, match="differs"):
+        await Agent(ReplayModel(path)).run(said("b"))
+    assert (await Agent(ReplayModel(path)).run(said("a"))).output == "ok"
+
+
+@pytest.mark.parametrize(
+    ("recorded", "asked", "same"),
+    [
+        ("***", "", True),
+        ("***", "anything\nat all", True),
+        ("a***", "a", True),
+        ("a***a", "a", False),
+        ("a***b***c", "a1b2c", True),
+        ("a***b***c", "a1c", False),
+        ("a***bb***b", "abbb", True),
+        ("a***bb***b", "abb", False),
+        ("***ab***ab***", "abab", True),
+        ("***ab***ab***", "aba", False),
+        ("a***c", "a1c2", False),
+    ],
+)
+def test_where_it_is_masked_anything_may_stand(recorded: str, asked: str, same: bool) -> None:
+    assert fits(recorded, asked) is same
+
+
+def test_threads_lose_no_exchange(tmp_path: Path) -> None:
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for trial in range(10):
+            path = tmp_path / f"{trial}.jsonl"
+            agent = Agent(ReplayModel(path, record=lambda: FunctionModel(lambda r: "ok")))
+            threads = [threading.Thread(target=lambda a=agent, i=i: asyncio.run(a.run(f"{i}"))) for i in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            asked = sorted(json.loads(line)["request"]["messages"][0]["content"] for line in path.read_text().splitlines())
+            assert asked == [str(i) for i in range(8)]
+    finally:
+        sys.setswitchinterval(interval)
 
 
 # Secrets

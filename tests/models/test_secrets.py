@@ -84,6 +84,27 @@ async def test_secrets_in_headers_are_secrets_and_are_sent_once(caplog: pytest.L
     assert "of-the-second" not in str(caught.value)
 
 
+@pytest.mark.parametrize("content_type", ["text/event-stream", "application/json"])
+async def test_half_a_key_is_not_shown_where_an_answer_is_cut(content_type: str) -> None:
+    async def handler(request: web.Request, number: int) -> web.StreamResponse:
+        return await send(request, [b"data: " + b"x" * 185 + KEY.encode() + b"\n\n"], **{"Content-Type": content_type})
+
+    async with serving(handler) as server:
+        with pytest.raises(ProviderError, match=r"not JSON: '.*xxx") as caught:
+            await drain(ChatEndpoint("m", base_url=server.url, api_key=KEY, max_retries=0))
+    assert KEY[:6] not in str(caught.value)
+
+
+async def test_an_echo_of_the_endpoints_own_secret_headers() -> None:
+    async def handler(request: web.Request, number: int) -> web.StreamResponse:
+        return error(403, "denied", f"{request.headers['X-Auth-Token']}, {request.headers['Cookie']}")
+
+    headers = {"X-Auth-Token": "hunter2hunter2", "Cookie": "sid=a1b2c3d4e5f6a7b8c9; theme=dark"}
+    async with serving(handler) as server:
+        with pytest.raises(ProviderError, match=r"denied: \*\*\*, \*\*\*"):
+            await drain(ChatEndpoint("m", base_url=server.url, headers=headers))
+
+
 async def test_a_key_with_a_line_break_behind_it_works() -> None:
     async def handler(request: web.Request, number: int) -> web.StreamResponse:
         return await send(request, events(delta("stop", content="x")))

@@ -14,6 +14,7 @@ from kimi_agent.errors import (
     RateLimited,
     StatusError,
 )
+from kimi_agent.redact import register_secret
 from kimi_agent.wire.openai_errors import request_id_of, retry_after_of, status_error
 
 MOONSHOT_OVERFLOW = "Invalid request: Your request exceeded model token limit: 262144 (requested: 270000)"
@@ -67,6 +68,12 @@ def test_kinds(status: int, code: str | None, message: str, kind: type[StatusErr
 )
 def test_bodies_of_any_shape(body: bytes, words: str) -> None:
     assert words in str(status_error(400, body, {}))
+
+
+def test_a_body_is_masked_before_it_is_cut() -> None:
+    register_secret("Zx9-registered-key-abcdef0123456789")
+    told = str(status_error(500, b"x" * 480 + b"Zx9-registered-key-abcdef0123456789" + b"y" * 100, {}))
+    assert told == "500: " + "x" * 480 + "***" + "y" * 17 + "…"
 
 
 def test_retry_after_in_all_its_forms() -> None:

@@ -4,59 +4,58 @@ The same is done to a request before it is compared with a recorded one, so what
 """
 
 import hashlib
-import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias, cast
 
-from kimi_agent.redact import redact
+from kimi_agent.models.recording.json_secrets import mask_json_in
+from kimi_agent.redact import MASK, SHORTEST, is_secret_name, redact
 from kimi_agent.settings import ModelSettings
 from kimi_agent.wire.parts import CallArguments, CallBegin, Finish, ImagePart, ReasoningPart, ResponseInfo, TextPart, WirePart
 
 TextMask: TypeAlias = Callable[[str], str]
-MASK = "***"
 _DATA_URL = re.compile(r"data:([\w/+.-]*);base64,(.{100,})", re.DOTALL)
 _OWN_ID = re.compile(r"\b(call|run)_(?:[0-9a-f]{32}|[0-9a-f]{16})\b")
-_SECRET_NAME = re.compile(r"(?i)^(proxy-)?authorization$|api[_-]?key$|^password$|^secret$|^(access_)?token$|^cookie$")
-_SHORTEST = 8  # as in kimi_agent.redact: shorter values are words that texts may hold
+_WORD = re.compile(r"[a-z_]{1,24}|(?:application|text)/[\w.+-]+")  # "disabled", "json_object": too common to be taken out of texts
+_SHORTEST_BEGINNING = 4  # characters of a cut value that tell of it
 
 
-def text_mask(own: TextMask | None) -> TextMask:
-    """Masks secrets in a text, inside JSON texts too, and then lets `own`, the user's function, do the rest."""
+def text_mask(own: TextMask | None, extras: Sequence[str] = ()) -> TextMask:
+    """Masks secrets and `extras` in a text, inside JSON too, and then lets `own`, the user's function, do the rest."""
 
-    def mask(text: str) -> str:
-        text = redact(_inside_json(text))
-        return own(text) if own is not None else text
+    def known(text: str) -> str:
+        return redact(_without(mask_json_in(text, known), extras))
 
-    return mask
-
-
-def mask_all(value: Any, mask: TextMask) -> Any:
-    """`value`, plain JSON data, with every string in it masked, and what stands under a name such as `api_key`."""
-    if isinstance(value, str):
-        return mask(value)
-    if isinstance(value, list):
-        return [mask_all(v, mask) for v in cast(list[Any], value)]
-    if isinstance(value, dict):
-        return {k: _masked_field(k, v, mask) for k, v in cast(dict[str, Any], value).items()}
-    return value
+    return known if own is None else lambda text: own(known(text))
 
 
-def _masked_field(name: str, value: Any, mask: TextMask) -> Any:
-    return MASK if isinstance(value, str) and value and _SECRET_NAME.search(name) else mask_all(value, mask)
+def extras_of(settings: ModelSettings) -> list[str]:
+    """The values of extra headers and of the extra body, longest first: an endpoint may echo what was sent. Without short ones,
+    and without plain words whose name does not say that they are secret."""
+    found = {*_leaves(dict(settings.extra_headers), ""), *_leaves(settings.extra_body, "")}
+    return sorted(found, key=lambda value: (-len(value), value))
 
 
-def _inside_json(text: str) -> str:
-    """Arguments and results are JSON texts: a secret in them may be written with escapes."""
-    if text.lstrip()[:1] not in ("{", "["):
-        return text
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-    masked = mask_all(value, redact)
-    return text if masked == value else json.dumps(masked, ensure_ascii=False)
+def _leaves(value: Any, name: str) -> list[str]:
+    if isinstance(value, Mapping):
+        return [leaf for k, v in cast(Mapping[Any, Any], value).items() for leaf in _leaves(v, str(k))]
+    if isinstance(value, list | tuple):
+        return [leaf for v in cast(list[Any], value) for leaf in _leaves(v, name)]
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return []
+    text = str(value)
+    return [] if len(text) < SHORTEST or (_WORD.fullmatch(text) and not is_secret_name(name)) else [text]
+
+
+def _without(text: str, values: Sequence[str]) -> str:
+    for value in values:
+        text = text.replace(value, MASK)
+    if "…" in text:
+        for value in (v for v in values if v[:_SHORTEST_BEGINNING] in text):
+            for length in range(len(value) - 1, _SHORTEST_BEGINNING - 1, -1):  # an excerpt may end in the middle of it
+                text = text.replace(f"{value[:length]}…", f"{MASK}…")
+    return text
 
 
 def mask_parts(parts: Iterable[WirePart], mask: TextMask) -> list[WirePart]:
@@ -115,25 +114,6 @@ def _masked_names(part: WirePart, mask: TextMask) -> WirePart:
 
 def _maybe(text: str | None, mask: TextMask) -> str | None:
     return None if text is None else mask(text)
-
-
-def without_extras(text: str, settings: ModelSettings) -> str:
-    """An endpoint may echo what was sent: the values of extra headers and of the extra body are taken out of its words."""
-    values = [*settings.extra_headers.values(), *_leaves(settings.extra_body)]
-    for value in sorted(values, key=len, reverse=True):
-        if len(value) >= _SHORTEST:
-            text = text.replace(value, MASK)
-    return text
-
-
-def _leaves(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, Mapping):
-        return [leaf for v in cast(Mapping[str, Any], value).values() for leaf in _leaves(v)]
-    if isinstance(value, list | tuple):
-        return [leaf for v in cast(list[Any], value) for leaf in _leaves(v)]
-    return []
 
 
 def short_data(text: str) -> str:

@@ -6,14 +6,15 @@ extra body, time-outs, and what differs from run to run.
 
 import difflib
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any, cast
 
 from kimi_agent.message_json import to_openai
 from kimi_agent.models.base import ModelRequest
-from kimi_agent.models.recording.masking import MASK, RunNames, TextMask, mask_all, short_data
+from kimi_agent.models.recording.json_secrets import mask_value
+from kimi_agent.models.recording.masking import RunNames, TextMask, short_data
+from kimi_agent.redact import MASK
 from kimi_agent.settings import ModelSettings
 from kimi_agent.wire.open_json import Json, as_list, as_object
 
@@ -38,7 +39,7 @@ def summary_of(request: ModelRequest, mask: TextMask) -> Json:
         summary["tools"] = tools
     if settings := _settings(request.settings):
         summary["settings"] = settings
-    return mask_all(_plain(summary), lambda text: mask(names.in_text(short_data(text))))
+    return mask_value(_plain(summary), lambda text: mask(names.in_text(short_data(text))))
 
 
 def _settings(settings: ModelSettings) -> Json:
@@ -59,7 +60,7 @@ def fits(recorded: Any, asked: Any) -> bool:
     """Whether two summaries are the same request. Where the recorded one is masked, anything may stand: the key that was
     masked then need not be known now."""
     if isinstance(recorded, str) and isinstance(asked, str):
-        return recorded == asked or (MASK in recorded and _pattern(recorded).fullmatch(asked) is not None)
+        return recorded == asked or (MASK in recorded and _fits_masked(recorded, asked))
     one, other = as_object(recorded), as_object(asked)
     if one is not None and other is not None:
         return one.keys() == other.keys() and all(fits(one[k], other[k]) for k in one)
@@ -69,8 +70,18 @@ def fits(recorded: Any, asked: Any) -> bool:
     return bool(recorded == asked)
 
 
-def _pattern(masked: str) -> re.Pattern[str]:
-    return re.compile(".*".join(re.escape(piece) for piece in masked.split(MASK)), re.DOTALL)
+def _fits_masked(masked: str, asked: str) -> bool:
+    """Piece by piece from the left, which takes linear time: a regular expression would try all ways to split the text."""
+    first, *between, last = masked.split(MASK)
+    if len(asked) < len(first) + len(last) or not (asked.startswith(first) and asked.endswith(last)):
+        return False
+    at, end = len(first), len(asked) - len(last)
+    for piece in between:
+        at = asked.find(piece, at, end)
+        if at < 0:
+            return False
+        at += len(piece)
+    return True
 
 
 def likeness(recorded: Json, asked: Json) -> int:
