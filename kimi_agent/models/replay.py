@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeAlias
 from kimi_agent.errors import ProviderError, UserError
 from kimi_agent.models.base import Model, ModelRequest, Profile
 from kimi_agent.models.recording.cassette import Exchange, read_cassette, write_cassette
-from kimi_agent.models.recording.masking import TextMask, extras_of, mask_parts, text_mask
+from kimi_agent.models.recording.masking import ANYTHING, TextMask, extras_of, mask_parts, text_mask
 from kimi_agent.models.recording.part_json import error_from_json, error_to_json
 from kimi_agent.models.recording.summary import difference, fits, likeness, summary_of
 from kimi_agent.models.resolve import resolve_model
@@ -107,8 +107,9 @@ class ReplayModel:
         """Raises UserError for a request that was not recorded, with the difference; ProviderError where one was recorded."""
         self.requests.append(request)
         tape = self._tape()
-        mask = text_mask(self._redact, extras_of(request.settings))
-        summary = summary_of(request, mask)
+        extras = extras_of(request.settings)
+        mask = text_mask(self._redact, extras)
+        summary = summary_of(request, text_mask(self._redact, extras, ANYTHING))
         answer = self._recorded(tape, request, summary, mask) if tape.recording else _played(self._found(tape, summary), self.path)
         async with aclosing(answer) as parts:
             async for part in parts:

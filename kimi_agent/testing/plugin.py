@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _RULE = "kimi_agent_real_requests"
 _MARKER = "real_requests"
 _SEED = "kimi_agent_seed"
+_LONGEST = 100  # bytes of a test's name in the name of a file, which has at most 255
 
 
 @dataclass
@@ -202,10 +203,13 @@ def chaos_model(request: pytest.FixtureRequest, _kimi_agent_doubles: _Doubles) -
 
 
 def cassette_path(item: pytest.Item, name: str = "") -> Path:
-    """`cassettes/<test file>/<test>.jsonl` beside the test's file; what a file name cannot hold is replaced, and told apart."""
-    test = ".".join([*item.nodeid.split("::")[1:], *([name] if name else [])]) or item.name
-    plain = re.sub(r"\[(.*)\]", r"-\1", test)
-    safe = re.sub(r"[^\w.-]+", "-", plain)[:100]
-    if safe != plain:
-        safe = f"{safe}-{sha256(test.encode()).hexdigest()[:6]}"
+    """`cassettes/<test file>/<test>.jsonl` beside the test's file. If the test is parametrised or a name is given, the file's name
+    ends in a digest of both: what a file name cannot hold is replaced, and it is cut."""
+    test = item.nodeid.partition("::")[2] or item.name
+    plain = ".".join([*test.split("::"), *([name] if name else [])])
+    safe = re.sub(r"[^\w.-]+", "-", plain.replace("]", ""))
+    safe = safe.encode()[:_LONGEST].decode(errors="ignore")
+    if safe != plain or name or "[" in test:
+        told_apart = "\0".join([test, name]).encode("utf-8", "surrogatepass")
+        safe = f"{safe}-{sha256(told_apart).hexdigest()[:8]}"
     return item.path.parent / "cassettes" / item.path.stem / f"{safe}.jsonl"

@@ -170,7 +170,7 @@ def test_nothing_is_in_the_file(script: list[Any], tmp_path: Path) -> None:
 def test_the_schema_of_a_secret_parameter_can_be_read(tmp_path: Path) -> None:
     text = recorded(tmp_path / "c.jsonl", "ok", tools=[tool(login)])
     shown = json.loads(text)["request"]["tools"][0]["parameters"]["properties"]
-    assert (shown["password"]["type"], shown["password"]["default"]) == ("string", "***")
+    assert (shown["password"]["type"], shown["password"]["default"]) == ("string", "«***»")
     assert shown["password"]["description"] == "The password." and shown["kind"]["default"] == "a"
 
 

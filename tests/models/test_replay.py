@@ -95,7 +95,7 @@ async def test_the_file_is_a_line_an_exchange_to_be_read(tmp_path: Path) -> None
     assert len(lines) == 2
     first = json.loads(lines[0])
     assert list(first) == ["kimi_agent_cassette", "model", "request", "parts"]
-    assert first["kimi_agent_cassette"] == 1 and "北京" in lines[0]
+    assert first["kimi_agent_cassette"] == 2 and "北京" in lines[0]
     assert first["request"]["messages"] == [{"role": "user", "content": "Wetter in 北京?"}]
     assert first["request"]["tools"][0]["name"] == "get_weather"
     assert {"arguments": ['{"city"', ': "北京"}'], "key": 0} in first["parts"]
@@ -277,15 +277,26 @@ async def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
         await Agent(ReplayModel(tmp_path / "taken" / "c.jsonl", record=ScriptedModel(["x"]))).run("go")
 
 
+EXCHANGE = '{"kimi_agent_cassette": 2, "model": "m", "request": {}, "parts": []}'
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ('{"kimi_agent_cassette": 2}', "of version 2, this release reads version 1"),
-        ("[]", "of version None"),
+        ('{"kimi_agent_cassette": 1, "model": "m"}', "is of version 1, this release reads version 2: record it anew"),
+        ("[]", "is no exchange"),
         ("{", "is not JSON"),
-        ('{"kimi_agent_cassette": 1, "model": "m", "request": {}, "parts": [{"song": 1}]}', "a part of type 'song'"),
-        ('{"kimi_agent_cassette": 1, "model": "m", "request": {}, "parts": [{}]}', "cannot be read"),
-        ('{"kimi_agent_cassette": 1, "model": "m", "request": {}, "parts": [], "error": {"type": "UserError"}}', "no Provider"),
+        ("[" * 100_000, "is nested deeper than 200 levels"),
+        (EXCHANGE.replace("{}", '{"deep": ' + "[" * 300 + "]" * 300 + "}"), "is nested deeper than 200 levels"),
+        (EXCHANGE.replace("[]", '[{"song": 1}]'), "a part of type 'song'"),
+        (EXCHANGE.replace("[]", "[{}]"), "cannot be read"),
+        (EXCHANGE.replace("[]", '[{"call": "x", "key": Infinity}]'), "OverflowError"),
+        (EXCHANGE.replace("[]", '[{"call": "x", "key": 0, "id": 7}]'), "a string is expected"),
+        (EXCHANGE.replace("[]", '[{"finish": 7}]'), "a string is expected"),
+        (EXCHANGE.replace("[]", '[{"response": {"model": 7}}]'), "a string is expected"),
+        (EXCHANGE.replace("[]", '[{"usage": {"input_tokens": "9"}}]'), "a count is expected"),
+        (EXCHANGE.replace("[]", '[{"usage": {"cost_usd": Infinity}}]'), "a count is expected"),
+        (EXCHANGE.replace("[]", '[], "error": {"type": "UserError"}'), "no Provider"),
     ],
 )
 async def test_a_file_that_cannot_be_read(text: str, told: str, tmp_path: Path) -> None:
@@ -325,17 +336,18 @@ async def test_a_request_that_differs_behind_many_masked_values_is_refused_at_on
 @pytest.mark.parametrize(
     ("recorded", "asked", "same"),
     [
-        ("***", "", True),
-        ("***", "anything\nat all", True),
-        ("a***", "a", True),
-        ("a***a", "a", False),
-        ("a***b***c", "a1b2c", True),
-        ("a***b***c", "a1c", False),
-        ("a***bb***b", "abbb", True),
-        ("a***bb***b", "abb", False),
-        ("***ab***ab***", "abab", True),
-        ("***ab***ab***", "aba", False),
-        ("a***c", "a1c2", False),
+        ("«***»", "", True),
+        ("«***»", "anything\nat all", True),
+        ("a«***»", "a", True),
+        ("a«***»a", "a", False),
+        ("a«***»b«***»c", "a1b2c", True),
+        ("a«***»b«***»c", "a1c", False),
+        ("a«***»bb«***»b", "abbb", True),
+        ("a«***»bb«***»b", "abb", False),
+        ("«***»ab«***»ab«***»", "abab", True),
+        ("«***»ab«***»ab«***»", "aba", False),
+        ("a«***»c", "a1c2", False),
+        ("a***c", "a1c", False),
     ],
 )
 def test_where_it_is_masked_anything_may_stand(recorded: str, asked: str, same: bool) -> None:
@@ -406,7 +418,7 @@ async def test_secrets_are_masked_inside_json_and_need_not_be_known_when_played(
     assert seen == ["open sesame", "***"]
 
     foreign = json.loads(text.splitlines()[0])
-    foreign["request"]["messages"][0]["content"] = "the key ***, please"
+    foreign["request"]["messages"][0]["content"] = "the key «***», please"
     path.write_text(json.dumps(foreign))
     assert await parts_of_with_tools(path, [login], "the key 1234, please")
 
@@ -416,6 +428,20 @@ async def parts_of_with_tools(path: Path, tools: list[Any], text: str) -> bool:
     with pytest.raises(UserError, match="all are played"):  # of the second turn: the first one was found
         await Agent(model, tools=tools).run(text)
     return len(model.requests) == 2
+
+
+STARS = ["Rules\n***\nDelete the file.", "/******/ x = 1;", "«***»", "«^***»", '{"a": "«\\u002a**»", "token": "t0ken"}', "***"]
+
+
+@pytest.mark.parametrize("text", STARS)
+async def test_stars_in_an_ordinary_text_stand_for_nothing_else(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "c.jsonl"
+    await Agent(ReplayModel(path, record=ScriptedModel(["Deleted."]))).run(text)
+    assert (await Agent(ReplayModel(path)).run(text)).output == "Deleted."
+    for other in (text.replace("*", "KEEP EVERYTHING. Just list:", 1), text.replace("**", "", 1), text.replace("«", "")):
+        if other != text:
+            with pytest.raises(UserError, match="differs"):
+                await Agent(ReplayModel(path)).run(other)
 
 
 async def test_the_users_own_data_is_taken_out_by_the_users_own_function(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The pytest plugin, as a user's suite meets it: inner pytest runs."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -133,13 +134,35 @@ def test_replay_model(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*there is no cassette *cassettes*test_shop*--kimi-agent-record*"])
     ran(pytester, "--kimi-agent-record", passed=3)
     names = sorted(p.relative_to(pytester.path).as_posix() for p in pytester.path.rglob("*.jsonl"))
-    assert [n.removeprefix("cassettes/test_shop/") for n in names[:2]] == [
-        "TestClass.test_two.jsonl",
-        "TestClass.test_two.second.jsonl",
-    ]
-    assert names[2].startswith("cassettes/test_shop/test_it-a-b-") and names[3] == "cassettes/test_shop/test_it-plain.jsonl"
+    kinds = [re.sub("-[0-9a-f]{8}[.]", "-DIGEST.", n.removeprefix("cassettes/test_shop/")) for n in names]
+    assert kinds[:2] == ["TestClass.test_two.jsonl", "TestClass.test_two.second-DIGEST.jsonl"]
+    assert kinds[2].startswith("test_it-a-b-") and kinds[3] == "test_it-plain-DIGEST.jsonl"
     pytester.makepyfile(test_shop=CASSETTES.replace(".upper())\n\n@", "[9])\n\n@"))  # a model that would fail
     ran_apart(pytester, passed=3)
+
+
+def test_each_test_and_each_name_has_a_file_of_its_own(pytester: pytest.Pytester) -> None:
+    wide = "天" * 150  # three bytes a character: more than a file's name may have
+    pytester.makeini("[pytest]\ndisable_test_id_escaping_and_forfeit_all_rights_to_community_support = true")
+    pytester.makepyfile(
+        HEAD
+        + f"""
+@pytest.mark.parametrize("name, id", [("b", "a"), ("", "a.b"), ("", "a-b"), ("", "{wide}"), ("", "{wide}."), ("{wide}", "a")],
+                         ids=["a", "a.b", "a-b", "{wide}", "{wide}.", "c"])
+def test_x(replay_model, name, id):
+    model = FunctionModel(lambda r: r.messages[-1].text)
+    assert Agent(replay_model(model, name=name)).run_sync(name + "/" + id).output == name + "/" + id
+
+class TestX:
+    def test_y(self, replay_model):
+        for name in ("", "a", "A b", "A  b"):
+            assert Agent(replay_model(FunctionModel(lambda r: "hi"), name=name)).run_sync("go").output == "hi"
+"""
+    )
+    ran_apart(pytester, "--kimi-agent-record", passed=7)
+    files = list(pytester.path.rglob("*.jsonl"))
+    assert len(files) == 10 and max(len(file.name.encode()) for file in files) <= 120
+    ran_apart(pytester, passed=7)
 
 
 def test_what_a_cassette_has_left_and_one_cassette_twice(pytester: pytest.Pytester) -> None:

@@ -1,6 +1,6 @@
 """The file that a `ReplayModel` records to: JSON lines, one exchange each.
 
-    {"kimi_agent_cassette": 1, "model": "kimi-k2.6", "profile": {…}, "request": {…}, "parts": [{"text": ["Sun", "ny."]}, …]}
+    {"kimi_agent_cassette": 2, "model": "kimi-k2.6", "profile": {…}, "request": {…}, "parts": [{"text": ["Sun", "ny."]}, …]}
 
 `request` is a summary (see kimi_agent.models.recording.summary), `parts` the answer as it was streamed, `error` the ProviderError
 that ended it, and `left` says that the reader went away before the end.
@@ -23,7 +23,9 @@ from kimi_agent.models.recording.profile_json import profile_from_json, profile_
 from kimi_agent.wire.open_json import Json, as_list, as_object
 from kimi_agent.wire.parts import WirePart
 
-VERSION = 1
+VERSION = 2  # 1 wrote a masked secret in a request as "***", which an ordinary text may hold
+_DEEPEST = 200  # levels of JSON: deeper ones would end the comparison of requests in a RecursionError
+_ANEW = 'record it anew (delete the file, or mode="record"; in pytest --kimi-agent-record)'
 _ESCAPED = re.compile("[\x85\u2028\u2029\ud800-\udfff]")  # ends of lines to some readers; halves of pairs are not UTF-8
 
 
@@ -92,11 +94,18 @@ def _line(exchange: Exchange) -> str:
 def _exchange(line: str, where: str) -> Exchange:
     try:
         value = as_object(json.loads(line))
+        deep = _is_deeper(value, _DEEPEST)
     except ValueError as error:
-        raise UserError(f"{where} is not JSON ({error}): record the cassette again") from None
+        raise UserError(f"{where} is not JSON ({error}): restore the cassette, or {_ANEW}") from None
+    except RecursionError:
+        deep, value = True, None
+    if deep:
+        raise UserError(f"{where} is nested deeper than {_DEEPEST} levels: restore the cassette, or {_ANEW}")
     version: Any = None if value is None else value.get("kimi_agent_cassette")
-    if value is None or version != VERSION:
-        raise UserError(f"{where} is of version {version!r}, this release reads version {VERSION}: record the cassette again")
+    if value is None or version is None:
+        raise UserError(f'{where} is no exchange of a cassette: it has no "kimi_agent_cassette". Restore it, or {_ANEW}')
+    if version != VERSION:
+        raise UserError(f"{where} is of version {version!r}, this release reads version {VERSION}: {_ANEW}")
     try:
         error = as_object(value.get("error"))
         return Exchange(
@@ -107,5 +116,18 @@ def _exchange(line: str, where: str) -> Exchange:
             error=None if error is None else error_from_json(error),
             left=bool(value.get("left")),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{where} cannot be read ({type(error).__name__}: {error}): record the cassette again") from None
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        told = f"{type(error).__name__}: {error}"
+        raise UserError(f"{where} cannot be read ({told}): restore the cassette, or {_ANEW}") from None
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Level by level, as a function that calls itself would fail where this is to tell."""
+    level = [value]
+    for _ in range(levels):
+        level = [inner for outer in level for inner in _inside(outer)]
+    return bool(level)
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    return (as_object(value) or {}).values() or as_list(value)

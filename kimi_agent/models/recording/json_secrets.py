@@ -7,9 +7,10 @@ Every pass is linear in the text, or has a budget: what a model says is not ours
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, cast
 
-from kimi_agent.redact import MASK, is_secret_name, redact
+from kimi_agent.redact import is_secret_name, redact
 from kimi_agent.wire.open_json import as_object
 
 _BRACKET_OR_NAME = re.compile(
@@ -32,7 +33,23 @@ _SCHEMA_VALUES = frozenset({"default", "examples", "example", "const", "enum"})
 _DEAREST = 100  # units of the budget a character: some failed attempts to decode, each of which may read to the end
 
 
-def mask_value(value: Any, mask: Callable[[str], str]) -> Any:
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """Takes secrets out of a text.
+
+    Attributes:
+        of_text: what is done to a text.
+        sign: what it puts in the place of a secret.
+    """
+
+    of_text: Callable[[str], str]
+    sign: str
+
+    def __call__(self, text: str) -> str:
+        return self.of_text(text)
+
+
+def mask_value(value: Any, mask: Mask) -> Any:
     """`value`, plain JSON data, with every string in it masked, and what stands under a name such as `api_key`."""
     if isinstance(value, str):
         return mask(value)
@@ -43,20 +60,24 @@ def mask_value(value: Any, mask: Callable[[str], str]) -> Any:
     if told.get("format") == "password" and _is_schema(told):
         return _hidden_schema(told, "password", mask)
     pair = any(isinstance(name := told.get(key), str) and is_secret_name(name) for key in ("name", "key", "header"))
-    shown = {redact(k): hide(v, k, mask) if is_secret_name(k) else mask_value(v, mask) for k, v in told.items()}
+    shown = {redact(k, mask.sign): hide(v, k, mask) if is_secret_name(k) else mask_value(v, mask) for k, v in told.items()}
     return shown | {"value": hide(told["value"], "", mask)} if pair and "value" in told else shown
 
 
-def hide(value: Any, name: str, mask: Callable[[str], str]) -> Any:
+def hide(value: Any, name: str, mask: Mask) -> Any:
     """What stands under a secret name: its form stays, and whether there is anything. Of a JSON schema, which tells what such a
     field is, only the values that it gives are secret."""
     if isinstance(value, str):
-        return MASK if value else value
+        return mask.sign if value else value
     if isinstance(value, list):
         return [hide(v, name, mask) for v in cast(list[Any], value)]
     if (told := as_object(value)) is not None:
-        return _hidden_schema(told, name, mask) if _is_schema(told) else {redact(k): hide(v, name, mask) for k, v in told.items()}
-    return MASK if _is_secret_number(value, name) else value
+        return (
+            _hidden_schema(told, name, mask)
+            if _is_schema(told)
+            else {redact(k, mask.sign): hide(v, name, mask) for k, v in told.items()}
+        )
+    return mask.sign if _is_secret_number(value, name) else value
 
 
 def _is_secret_number(value: Any, name: str) -> bool:
@@ -71,7 +92,7 @@ def _is_schema(told: dict[str, Any]) -> bool:
     return (typed or refers) and all(map(_SCHEMA_WORDS.fullmatch, told))
 
 
-def _hidden_schema(schema: Any, name: str, mask: Callable[[str], str]) -> Any:
+def _hidden_schema(schema: Any, name: str, mask: Mask) -> Any:
     if (told := as_object(schema)) is not None:
         return {k: hide(v, name, mask) if k in _SCHEMA_VALUES else _hidden_schema(v, name, mask) for k, v in told.items()}
     if isinstance(schema, list):
@@ -79,7 +100,7 @@ def _hidden_schema(schema: Any, name: str, mask: Callable[[str], str]) -> Any:
     return mask_value(schema, mask)
 
 
-def mask_json_in(text: str, mask: Callable[[str], str]) -> str:
+def mask_json_in(text: str, mask: Mask) -> str:
     """`text` with the JSON in it masked. `mask` is for the strings in it, which may hold JSON themselves."""
     done: list[str] = []
     at = look = 0
@@ -89,7 +110,8 @@ def mask_json_in(text: str, mask: Callable[[str], str]) -> str:
         if name is None:
             begin, whole = found.start(), decoder.masked(found.start())
         elif is_secret_name(name):
-            begin, whole = found.end(), decoder.hidden(found.end(), name) or _hidden_text(text, found.end(), name, found["escapes"])
+            begin = found.end()
+            whole = decoder.hidden(begin, name) or _hidden_text(text, begin, name, found["escapes"], mask)
         else:
             begin, whole = found.end(), None
         if whole is None:
@@ -103,7 +125,7 @@ def mask_json_in(text: str, mask: Callable[[str], str]) -> str:
 class _Decoder:
     """Decodes JSON that stands somewhere in a text. It gives up when all the attempts that failed have cost too much."""
 
-    def __init__(self, text: str, mask: Callable[[str], str]) -> None:
+    def __init__(self, text: str, mask: Mask) -> None:
         self._text, self._mask = text, mask
         self._decoder = json.JSONDecoder(strict=False, object_pairs_hook=_object)
         self._budget = _DEAREST * (len(text) + 1000)
@@ -136,20 +158,20 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
-def _hidden_text(text: str, at: int, name: str, escapes: str) -> tuple[str, int] | None:
+def _hidden_text(text: str, at: int, name: str, escapes: str, mask: Mask) -> tuple[str, int] | None:
     """What stands here under a secret name, in text that is no JSON, masked, and where it ends; None where nothing is secret."""
     if (quote := _QUOTE.match(text, at)) is not None:
         close, end = _string_end(text, quote)
-        return None if close == quote.end() else (f"{quote[0]}{MASK}{text[close:end]}", end)
+        return None if close == quote.end() else (f"{quote[0]}{mask.sign}{text[close:end]}", end)
     if _PLAIN.match(text, at) is not None:
         return None
     if text[at : at + 1] in ("{", "["):
-        return f'{escapes}"{MASK}{escapes}"', _container_end(text, at)
+        return f'{escapes}"{mask.sign}{escapes}"', _container_end(text, at)
     number = _NUMBER.match(text, at)
     if number is not None and name.lower().endswith("s"):
         return None
     bare = number or _BARE.match(text, at)
-    return None if bare is None else (f'{escapes}"{MASK}{escapes}"', bare.end())
+    return None if bare is None else (f'{escapes}"{mask.sign}{escapes}"', bare.end())
 
 
 def _string_end(text: str, opening: re.Match[str]) -> tuple[int, int]:

@@ -9,25 +9,32 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias, cast
 
-from kimi_agent.models.recording.json_secrets import mask_json_in
+from kimi_agent.models.recording.json_secrets import Mask, mask_json_in
 from kimi_agent.redact import MASK, SHORTEST, is_secret_name, redact
 from kimi_agent.settings import ModelSettings
 from kimi_agent.wire.parts import CallArguments, CallBegin, Finish, ImagePart, ReasoningPart, ResponseInfo, TextPart, WirePart
 
 TextMask: TypeAlias = Callable[[str], str]
+ANYTHING = f"«{MASK}»"
+"""Stands for a secret in the summary of a request. Only we write it: `***` may stand in any text, and is compared as it is."""
+_LIKE_ANYTHING = re.compile(r"«(?=\^*\*\*\*»)")
 _DATA_URL = re.compile(r"data:([\w/+.-]*);base64,(.{100,})", re.DOTALL)
 _OWN_ID = re.compile(r"\b(call|run)_(?:[0-9a-f]{32}|[0-9a-f]{16})\b")
 _WORD = re.compile(r"[a-z_]{1,24}|(?:application|text)/[\w.+-]+")  # "disabled", "json_object": too common to be taken out of texts
 _SHORTEST_BEGINNING = 4  # characters of a cut value that tell of it
 
 
-def text_mask(own: TextMask | None, extras: Sequence[str] = ()) -> TextMask:
-    """Masks secrets and `extras` in a text, inside JSON too, and then lets `own`, the user's function, do the rest."""
+def text_mask(own: TextMask | None, extras: Sequence[str] = (), sign: str = MASK) -> Mask:
+    """Masks secrets and `extras` in a text, inside JSON too, and then lets `own`, the user's function, do the rest. Where `sign` is
+    `ANYTHING`, a text that happens to hold it gets a `^` into it."""
 
     def known(text: str) -> str:
-        return redact(_without(mask_json_in(text, known), extras))
+        if sign == ANYTHING:
+            text = _LIKE_ANYTHING.sub("«^", text)
+        return redact(_without(mask_json_in(text, inside), extras, sign), sign)
 
-    return known if own is None else lambda text: own(known(text))
+    inside = Mask(known, sign)
+    return inside if own is None else Mask(lambda text: own(known(text)), sign)
 
 
 def extras_of(settings: ModelSettings) -> list[str]:
@@ -48,13 +55,13 @@ def _leaves(value: Any, name: str) -> list[str]:
     return [] if len(text) < SHORTEST or (_WORD.fullmatch(text) and not is_secret_name(name)) else [text]
 
 
-def _without(text: str, values: Sequence[str]) -> str:
+def _without(text: str, values: Sequence[str], sign: str) -> str:
     for value in values:
-        text = text.replace(value, MASK)
+        text = text.replace(value, sign)
     if "…" in text:
         for value in (v for v in values if v[:_SHORTEST_BEGINNING] in text):
             for length in range(len(value) - 1, _SHORTEST_BEGINNING - 1, -1):  # an excerpt may end in the middle of it
-                text = text.replace(f"{value[:length]}…", f"{MASK}…")
+                text = text.replace(f"{value[:length]}…", f"{sign}…")
     return text
 
 

@@ -4,6 +4,7 @@ Pieces of one text that follow each other are one entry: `{"text": ["Sun", "ny."
 """
 
 import base64
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
@@ -82,15 +83,15 @@ def _parts(entry: Json) -> Iterator[WirePart]:
         case "arguments":
             yield from (CallArguments(int(entry["key"]), _string(piece)) for piece in value)
         case "call":
-            yield CallBegin(int(entry["key"]), _string(value), entry.get("id"))
+            yield CallBegin(int(entry["key"]), _string(value), _maybe_string(entry.get("id")))
         case "call_end":
             yield CallEnd(int(value))
         case "finish":
-            yield Finish(value)
+            yield Finish(_maybe_string(value))
         case "usage":
-            yield UsagePart(Usage(**value))
+            yield UsagePart(Usage(**{name: _count(count) for name, count in value.items()}))
         case "response":
-            yield ResponseInfo(value.get("request_id"), value.get("model"))
+            yield ResponseInfo(_maybe_string(value.get("request_id")), _maybe_string(value.get("model")))
         case "image":
             data = base64.b64decode(value["data"], validate=True) if "data" in value else None
             yield ImagePart(Image(data, _string(value["media_type"]), value.get("url")))
@@ -130,4 +131,14 @@ def _told(**values: Any) -> Json:
 def _string(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"a string is expected, not {type(value).__name__}")
+    return value
+
+
+def _maybe_string(value: Any) -> str | None:
+    return None if value is None else _string(value)
+
+
+def _count(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise TypeError(f"a count is expected, not {value!r}")
     return value

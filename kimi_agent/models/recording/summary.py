@@ -12,9 +12,8 @@ from typing import Any, cast
 
 from kimi_agent.message_json import to_openai
 from kimi_agent.models.base import ModelRequest
-from kimi_agent.models.recording.json_secrets import mask_value
-from kimi_agent.models.recording.masking import RunNames, TextMask, short_data
-from kimi_agent.redact import MASK
+from kimi_agent.models.recording.json_secrets import Mask, mask_value
+from kimi_agent.models.recording.masking import ANYTHING, RunNames, short_data
 from kimi_agent.settings import ModelSettings
 from kimi_agent.wire.open_json import Json, as_list, as_object
 
@@ -24,8 +23,8 @@ _NOT_SHOWN = frozenset(
 _MOST_LINES, _WIDTH = 60, 120
 
 
-def summary_of(request: ModelRequest, mask: TextMask) -> Json:
-    """The summary of a request, masked."""
+def summary_of(request: ModelRequest, mask: Mask) -> Json:
+    """The summary of a request. The mask's sign is to be `ANYTHING`."""
     names = RunNames()
     messages = to_openai(request.messages)
     for message in messages:
@@ -39,7 +38,7 @@ def summary_of(request: ModelRequest, mask: TextMask) -> Json:
         summary["tools"] = tools
     if settings := _settings(request.settings):
         summary["settings"] = settings
-    return mask_value(_plain(summary), lambda text: mask(names.in_text(short_data(text))))
+    return mask_value(_plain(summary), Mask(lambda text: mask(names.in_text(short_data(text))), mask.sign))
 
 
 def _settings(settings: ModelSettings) -> Json:
@@ -60,7 +59,7 @@ def fits(recorded: Any, asked: Any) -> bool:
     """Whether two summaries are the same request. Where the recorded one is masked, anything may stand: the key that was
     masked then need not be known now."""
     if isinstance(recorded, str) and isinstance(asked, str):
-        return recorded == asked or (MASK in recorded and _fits_masked(recorded, asked))
+        return recorded == asked or (ANYTHING in recorded and _fits_masked(recorded, asked))
     one, other = as_object(recorded), as_object(asked)
     if one is not None and other is not None:
         return one.keys() == other.keys() and all(fits(one[k], other[k]) for k in one)
@@ -72,7 +71,7 @@ def fits(recorded: Any, asked: Any) -> bool:
 
 def _fits_masked(masked: str, asked: str) -> bool:
     """Piece by piece from the left, which takes linear time: a regular expression would try all ways to split the text."""
-    first, *between, last = masked.split(MASK)
+    first, *between, last = masked.split(ANYTHING)
     if len(asked) < len(first) + len(last) or not (asked.startswith(first) and asked.endswith(last)):
         return False
     at, end = len(first), len(asked) - len(last)
