@@ -42,12 +42,14 @@ def load_messages(text: str | bytes) -> tuple[Message, ...]:
         body = as_object(json.loads(text))
     except ValueError as error:
         raise UserError(f"these are no messages: not JSON ({error})") from None
+    except RecursionError:
+        raise UserError("these are no messages: the JSON is nested too deeply") from None
     if body is None or body.get("kimi_agent_messages") != VERSION:
         raise UserError(f"these are no messages of dump_messages, version {VERSION}; OpenAI's dicts are read by from_openai")
-    messages: list[Message] = []
-    for i, value in enumerate(as_list(body.get("messages"))):
-        messages.append(_loaded(i, value))
-    return tuple(messages)
+    values: Any = body.get("messages")
+    if not isinstance(values, list):
+        raise UserError(f'these are no messages: "messages" is {"missing" if values is None else "no list"}')
+    return tuple(_loaded(i, value) for i, value in enumerate(as_list(values)))
 
 
 def _loaded(i: int, value: Any) -> Message:
@@ -87,7 +89,7 @@ def message_from_dict(value: Json) -> Message:
     if role == "system":
         return SystemMessage(_string(value["content"]))
     if role == "user":
-        return UserMessage(_parts_from(value["content"]), value.get("name"))
+        return UserMessage(_parts_from(value["content"]), _string_or_none(value.get("name")))
     if role == "tool":
         content = _parts_from(value["content"])
         return ToolMessage(_string(value["call_id"]), _string(value["name"]), content, bool(value.get("is_error")))
@@ -96,12 +98,12 @@ def message_from_dict(value: Json) -> Message:
     images = [p for p in _parts_from(value.get("images", [])) if isinstance(p, Image)]
     return AssistantMessage(
         text=_string(value.get("text", "")),
-        tool_calls=tuple(_call_from(c) for c in value.get("tool_calls", ())),
-        reasoning=value.get("reasoning"),
-        cut_calls=tuple(_call_from(c) for c in value.get("cut_calls", ())),
+        tool_calls=_calls_from(value.get("tool_calls", [])),
+        reasoning=_string_or_none(value.get("reasoning")),
+        cut_calls=_calls_from(value.get("cut_calls", [])),
         images=tuple(images),
-        finish_reason=value.get("finish_reason"),
-        model=value.get("model"),
+        finish_reason=_string_or_none(value.get("finish_reason")),
+        model=_string_or_none(value.get("model")),
     )
 
 
@@ -115,14 +117,34 @@ def _string(value: Any) -> str:
     return value
 
 
+def _string_or_none(value: Any) -> str | None:
+    return None if value is None else _string(value)
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"a list is expected, not {type(value).__name__}")
+    return as_list(value)
+
+
+def _index(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError("the index of a call is a whole number from 0 on")
+    return value
+
+
 def _call_to(call: ToolCall) -> Json:
     wire: Json = {"id": call.id, "name": call.name, "arguments": call.arguments, "index": call.index}
     return _full({**wire, "raw_id": call.raw_id})
 
 
+def _calls_from(values: Any) -> tuple[ToolCall, ...]:
+    return tuple(_call_from(v) for v in _list(values))
+
+
 def _call_from(value: Json) -> ToolCall:
-    arguments = _string(value["arguments"])
-    return ToolCall(_string(value["id"]), _string(value["name"]), arguments, int(value["index"]), value.get("raw_id"))
+    arguments, index = _string(value["arguments"]), _index(value["index"])
+    return ToolCall(_string(value["id"]), _string(value["name"]), arguments, index, _string_or_none(value.get("raw_id")))
 
 
 def _parts_to(parts: Iterable[Part]) -> list[Json]:
@@ -140,8 +162,8 @@ def _part_to(part: Part) -> Json:
     return {"type": "image", "media_type": part.media_type, "data": base64.b64encode(part.data).decode()}
 
 
-def _parts_from(values: Iterable[Json]) -> tuple[Part, ...]:
-    return tuple(_part_from(v) for v in values)
+def _parts_from(values: Any) -> tuple[Part, ...]:
+    return tuple(_part_from(v) for v in _list(values))
 
 
 def _part_from(value: Json) -> Part:
@@ -150,9 +172,9 @@ def _part_from(value: Json) -> Part:
         return Text(_string(value["text"]))
     data = base64.b64decode(value["data"], validate=True) if "data" in value else None
     if kind == "image":
-        return Image(data, value["media_type"], value.get("url"))
+        return Image(data, _string(value["media_type"]), _string_or_none(value.get("url")))
     if kind == "file" and data is not None:
-        return File(data, value["name"], value["media_type"])
+        return File(data, _string(value["name"]), _string(value["media_type"]))
     raise ValueError(f"a part of type {kind!r}")
 
 

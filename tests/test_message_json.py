@@ -54,6 +54,20 @@ def test_nothing_is_lost() -> None:
         ('{"kimi_agent_messages": 1, "messages": [{"role": "system"}]}', "message 0 .*content"),
         ('{"kimi_agent_messages": 1, "messages": [{"role": "user", "content": [{"type": "file", "data": "?"}]}]}', "message 0"),
         ('{"kimi_agent_messages": 1, "messages": [5]}', "message 0"),
+        ('{"kimi_agent_messages": 1}', "missing"),
+        ('{"kimi_agent_messages": 1, "messages": {}}', "no list"),
+        ('{"kimi_agent_messages": 1, "messages": ' + "[" * 100_000 + "]" * 100_000 + "}", "nested too deeply"),
+        ('{"kimi_agent_messages": 1, "messages": [{"role": "assistant", "reasoning": {"x": 1}}]}', "message 0 .*string"),
+        ('{"kimi_agent_messages": 1, "messages": [{"role": "user", "name": {}, "content": []}]}', "message 0 .*string"),
+        ('{"kimi_agent_messages": 1, "messages": [{"role": "user", "content": {}}]}', "message 0 .*list"),
+        *(
+            (
+                '{"kimi_agent_messages": 1, "messages": [{"role": "assistant", "tool_calls": '
+                '[{"id": "a", "name": "b", "arguments": "{}", "index": ' + index + "}]}]}",
+                "message 0 .*whole number",
+            )
+            for index in ("Infinity", "NaN", "-1", "true", "1.5")
+        ),
     ],
 )
 def test_garbage_is_named(text: str, words: str) -> None:

@@ -10,7 +10,7 @@ from rich.text import Text as Styled
 from kimi_agent.cli.ask import Interrupted
 from kimi_agent.cli.watch import Watch
 from kimi_agent.messages import ToolCall
-from kimi_agent.observe.plain import plain
+from kimi_agent.observe.plain import exact, plain
 from kimi_agent.tooling.approval import Approve, Decision, Decline
 from kimi_agent.tooling.context import RunContext
 
@@ -42,7 +42,7 @@ class TerminalApprover:
                 return Decline("interrupted")
 
     def _show(self, call: ToolCall) -> None:
-        """All of the arguments: nobody can approve what was left out."""
+        """All of the arguments, unseen characters too: nobody can approve what was left out."""
         self._console.print(
             Styled.assemble(("? ", "bold yellow"), (plain(call.name), "bold"), " needs your approval"), soft_wrap=True
         )
@@ -78,4 +78,4 @@ def _indented(call: ToolCall) -> str:
         shown = json.dumps(json.loads(call.arguments, strict=False), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):
         shown = call.arguments
-    return "\n".join("  " + line for line in plain(shown).splitlines())
+    return "\n".join("  " + line for line in exact(shown).splitlines())

@@ -6,7 +6,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text as Styled
 
@@ -14,8 +13,10 @@ from kimi_agent import __version__
 from kimi_agent.cli.environment import ENV_FILE, read_environment
 from kimi_agent.cli.exits import USAGE
 from kimi_agent.cli.installed import embedded_tiers
+from kimi_agent.cli.options import console_for_tables, tolerate_narrow_consoles
 from kimi_agent.errors import UserError
 from kimi_agent.models.resolve import explain_model, resolve_model
+from kimi_agent.observe.plain import plain
 from kimi_agent.redact import redact
 
 _KEYS = ("MOONSHOT_API_KEY", "KIMI_API_KEY", "KIMI_ENDPOINT_API_KEY")
@@ -27,23 +28,24 @@ def doctor(
     model: Annotated[str | None, typer.Option("--model", "-m", help="Explain this model instead of the default.")] = None,
 ) -> None:
     """Say what is configured and which model a run would use. Exit code 2 if there is none."""
-    console = Console(highlight=False)
+    tolerate_narrow_consoles()
+    console = console_for_tables()
     try:
         from_file = read_environment()
     except UserError as e:
-        console.print(Styled(str(e), "red"), soft_wrap=True)
+        console.print(Styled(plain(redact(str(e))), "red"), soft_wrap=True)
         raise typer.Exit(USAGE) from None
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for name, value in [*_versions(), *_variables(from_file), *embedded_tiers()]:
-        table.add_row(name, Styled(value))
+        table.add_row(name, Styled(plain(value)))
     console.print(table)
     try:
         resolve_model(model)
-        console.print(Styled.assemble(("model  ", "bold"), explain_model(model)), soft_wrap=True)
+        console.print(Styled.assemble(("model  ", "bold"), plain(explain_model(model))), soft_wrap=True)
     except UserError as e:
-        console.print(Styled.assemble(("model  ", "bold"), ("none: ", "red"), str(e)), soft_wrap=True)
+        console.print(Styled.assemble(("model  ", "bold"), ("none: ", "red"), plain(redact(str(e)))), soft_wrap=True)
         raise typer.Exit(USAGE) from None
 
 

@@ -20,8 +20,12 @@ def write_private(path: Path, text: str, *, overwrite: bool = False) -> None:
 
     Raises UserError where the file exists and may not be overwritten, or cannot be written.
     """
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
+        if overwrite:  # what a symbolic link leads to is written, and the link stays
+            path = path.resolve()
+        if path.is_dir() or not path.name:
+            raise UserError(f"{path} is a directory: name a file")
+        beside = path.with_name(f".{secrets.token_hex(8)}.new")
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with open(descriptor, "w", encoding="utf-8") as file:
@@ -35,6 +39,8 @@ def write_private(path: Path, text: str, *, overwrite: bool = False) -> None:
         raise UserError(f"{path} exists already: choose another name, or say --force") from None
     except OSError as e:
         raise UserError(f"{path} cannot be written: {e.strerror or e}") from None
+    except (ValueError, RuntimeError) as e:  # a null character, half a character, links that lead in a circle
+        raise UserError(f"{str(path)!r} cannot be written: {e}") from None
 
 
 def _put(beside: Path, path: Path, overwrite: bool) -> None:

@@ -27,11 +27,13 @@ def load_object(spec: str, option: str) -> Any:
     module = _module(where, option)
     value: Any = module
     for part in name.split("."):
-        if not hasattr(value, part):
-            raise UserError(
-                f"{option} {spec!r}: {where} has no {part!r}; it has {', '.join(_callables(module)) or 'nothing to call'}"
-            )
-        value = getattr(value, part)
+        try:
+            value = getattr(value, part)
+        except AttributeError:
+            has = ", ".join(_callables(module)) or "nothing to call"
+            raise UserError(f"{option} {spec!r}: {where} has no {part!r}; it has {has}") from None
+        except Exception as e:  # a property is code of the user's
+            raise UserError(f"{option} {spec!r}: {part!r} raised {type(e).__name__}: {e}") from e
     return value
 
 
@@ -64,21 +66,51 @@ def _callables(value: Any) -> list[str]:
 
 @cache
 def _module(where: str, option: str) -> ModuleType:
-    path = Path(where)
     try:
-        if path.suffix != ".py":
-            sys.path.insert(0, str(Path.cwd()))
-            return importlib.import_module(where)
-        if not path.is_file():
-            raise UserError(f"{option}: there is no file {where}")
-        spec = importlib.util.spec_from_file_location(f"_kimi_agent_tool_{path.stem}", path)
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module  # so that annotations written as strings can be resolved
-        sys.path.insert(0, str(path.parent.resolve()))
-        spec.loader.exec_module(module)
-        return module
+        return _of_file(Path(where), option) if where.endswith(".py") else _of_name(where)
     except UserError:
         raise
+    except SystemExit as e:  # it is no module but a program
+        raise UserError(f"{option}: {where} cannot be imported: it ends the process (sys.exit({e.code!r}))") from None
     except Exception as e:  # whatever the file does when it is imported
         raise UserError(f"{option}: {where} cannot be imported: {type(e).__name__}: {e}") from e
+
+
+def _of_name(name: str) -> ModuleType:
+    """An installed module wins over one of the working directory, which may be somebody else's."""
+    here = str(Path.cwd())
+    if here in sys.path:
+        return importlib.import_module(name)
+    sys.path.append(here)
+    stays = False
+    try:
+        module = importlib.import_module(name)
+        stays = _is_below(module, here)  # it may import its neighbours later, when it is called
+        return module
+    finally:
+        if not stays:
+            sys.path.remove(here)
+
+
+def _is_below(module: ModuleType, directory: str) -> bool:
+    places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
+    return any(p is not None and Path(p).is_relative_to(directory) for p in places)
+
+
+def _of_file(path: Path, option: str) -> ModuleType:
+    """Its neighbours win while it is imported, as those of a program do, and later only where nothing of that name is installed."""
+    if not path.is_file():
+        raise UserError(f"{option}: there is no file {path}")
+    spec = importlib.util.spec_from_file_location(f"_kimi_agent_tool_{path.stem}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # so that annotations written as strings can be resolved
+    beside = str(path.parent.resolve())
+    sys.path.insert(0, beside)
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(beside)
+        if beside not in sys.path:
+            sys.path.append(beside)
+    return module

@@ -1,7 +1,6 @@
 """`kimi-agent models`: what an endpoint serves, what is known of it, and how models are named."""
 
 import asyncio
-import json
 import os
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
@@ -14,7 +13,7 @@ from rich.text import Text as Styled
 from kimi_agent.cli.environment import read_environment
 from kimi_agent.cli.exits import of_error
 from kimi_agent.cli.installed import embedded_tiers
-from kimi_agent.cli.options import ModelOption
+from kimi_agent.cli.options import ModelOption, console_for_tables, tolerate_narrow_consoles
 from kimi_agent.errors import KimiAgentError, StatusError, UserError
 from kimi_agent.models.base import Profile
 from kimi_agent.models.embedded import EmbeddedModel
@@ -22,7 +21,7 @@ from kimi_agent.models.endpoint import ChatEndpoint
 from kimi_agent.models.profiles import UNKNOWN, profile_for
 from kimi_agent.models.resolve import HOSTED_URL, LOCAL_URL, explain_model, resolve_model
 from kimi_agent.models.window import window_in
-from kimi_agent.observe.plain import error_line, plain
+from kimi_agent.observe.plain import error_line, json_line, plain
 from kimi_agent.redact import redact
 
 FAMILIES = (
@@ -70,6 +69,7 @@ def models(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """List what an endpoint serves, with what is known of each model. Without a key: the known families and the embedded model."""
+    tolerate_narrow_consoles()
     errors = Console(stderr=True, highlight=False)
     try:
         read_environment()
@@ -82,9 +82,9 @@ def models(
     where = endpoint.base_url if endpoint is not None else None
     if as_json:
         listed = {"endpoint": where, "models": [asdict(r) for r in rows], "embedded": dict(embedded_tiers())}
-        print(json.dumps({**listed, "forms": FORMS, "default": default}, ensure_ascii=False))
+        print(json_line({**listed, "forms": FORMS, "default": default}))
     else:
-        _print(Console(highlight=False), where, rows, default)
+        _print(console_for_tables(), where, rows, default)
 
 
 def _endpoint(spec: str | None) -> ChatEndpoint | None:
@@ -120,7 +120,10 @@ async def _served(endpoint: ChatEndpoint) -> list[Row]:
     except StatusError as e:
         if e.status not in (404, 405) or endpoint.name == _ANY:
             raise
-        typer.echo(f"{endpoint.base_url} lists no models ({e.status}): this is what is known of the one that is named", err=True)
+        typer.echo(
+            f"{plain(redact(endpoint.base_url))} lists no models ({e.status}): this is what is known of the one that is named",
+            err=True,
+        )
         return [_row(endpoint.name, endpoint.profile)]
     for entry in entries:
         name = entry.get("id")

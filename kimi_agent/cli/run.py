@@ -1,7 +1,6 @@
 """`kimi-agent run`: one task from the command line, a file or standard input."""
 
 import asyncio
-import json
 import logging
 import sys
 from contextlib import AbstractContextManager, nullcontext
@@ -16,6 +15,7 @@ from kimi_agent.cli.approve import TerminalApprover
 from kimi_agent.cli.ask import ask_on_terminal
 from kimi_agent.cli.environment import read_environment
 from kimi_agent.cli.exits import INTERRUPTED, of_error, of_stop_reason
+from kimi_agent.cli.interrupt import leaving_in_order
 from kimi_agent.cli.options import (
     ModelOption,
     SystemOption,
@@ -24,6 +24,7 @@ from kimi_agent.cli.options import (
     ToolOption,
     TurnsOption,
     agent_of,
+    is_terminal,
     tolerate_narrow_consoles,
 )
 from kimi_agent.cli.output import load_output, print_output
@@ -32,7 +33,7 @@ from kimi_agent.cli.watch import Watch
 from kimi_agent.errors import KimiAgentError, UserError
 from kimi_agent.events import Event
 from kimi_agent.observe.console import ConsoleRenderer
-from kimi_agent.observe.plain import error_line
+from kimi_agent.observe.plain import PlainFormatter, error_line, json_line
 from kimi_agent.redact import redact
 
 
@@ -59,18 +60,27 @@ def run(
     try:
         read_environment()
         if verbose:
-            logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(name)s: %(message)s")
+            _log_to_standard_error()
         typed = {} if output is None else {"output": load_output(output)}
         what = _task(task, file)
         options = {"tools": tool or [], "system": system, "max_turns": max_turns, "timeout": timeout, "temperature": temperature}
         agent = agent_of(model_for(model), **options, **typed)
-        code = asyncio.run(_watch(agent, what, typed=bool(typed), as_json=as_json, verbose=verbose))
+        with leaving_in_order():
+            code = asyncio.run(_watch(agent, what, typed=bool(typed), as_json=as_json, verbose=verbose))
     except (KeyboardInterrupt, asyncio.CancelledError):
         code = INTERRUPTED
-    except (KimiAgentError, OSError, UnicodeDecodeError) as e:
+    except BrokenPipeError:  # nobody reads what is printed any more
+        raise
+    except (KimiAgentError, OSError, ValueError) as e:
         error_line(errors, redact(str(e)))
         code = of_error(e)
     raise typer.Exit(code)
+
+
+def _log_to_standard_error() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PlainFormatter("%(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 def _task(task: str | None, file: Path | None) -> str:
@@ -80,7 +90,7 @@ def _task(task: str | None, file: Path | None) -> str:
     if file is not None:
         text = file.read_text(encoding="utf-8")
     elif task is None or task == "-":
-        if sys.stdin.isatty() and task is None:
+        if sys.stdin is None or (sys.stdin.isatty() and task is None):
             raise UserError('there is no task: kimi-agent run "…", or --file FILE, or a pipe')
         text = sys.stdin.read()
     else:
@@ -104,7 +114,7 @@ async def _watch(agent: Agent[Any], task: str, *, typed: bool, as_json: bool, ve
 
 def _asking(agent: Agent[Any], watch: Watch) -> Agent[Any]:
     """With a person there, calls that need approval are asked for; else they wait."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not is_terminal(sys.stdin, sys.stderr):
         return agent
     return agent.with_(approver=TerminalApprover(watch, Console(stderr=True, highlight=False), ask_on_terminal))
 
@@ -117,4 +127,4 @@ class _JsonLines:
         return nullcontext()
 
     def __call__(self, event: Event) -> None:
-        print(json.dumps(event.to_dict(), ensure_ascii=False), flush=True)
+        print(json_line(event.to_dict()), flush=True)

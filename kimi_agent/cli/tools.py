@@ -11,8 +11,9 @@ from rich.text import Text as Styled
 
 from kimi_agent.cli.exits import OK, USAGE
 from kimi_agent.cli.load import load_tools
+from kimi_agent.cli.options import tolerate_narrow_consoles
 from kimi_agent.errors import ToolDefinitionError, UserError
-from kimi_agent.observe.plain import error_line, plain
+from kimi_agent.observe.plain import error_line, json_line, plain
 from kimi_agent.tooling.context import RunContext
 from kimi_agent.tooling.tool import Tool, ToolRules
 from kimi_agent.tooling.toolset import Toolset, as_tool
@@ -26,6 +27,7 @@ def tools(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
 ) -> None:
     """Show the JSON Schema that each function yields, as the model gets it. Exit code 2 where one cannot become a tool."""
+    tolerate_narrow_consoles()
     console, errors = Console(highlight=False), Console(stderr=True, highlight=False)
     shown: list[dict[str, Any]] = []
     code = OK
@@ -37,7 +39,7 @@ def tools(
             error_line(errors, str(e))
             code = USAGE
     if as_json:
-        print(json.dumps(shown, ensure_ascii=False))
+        print(json_line(shown))
     else:
         for each in shown:
             _print(console, each)

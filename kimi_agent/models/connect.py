@@ -2,7 +2,7 @@
 
 import ssl
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from kimi_agent.errors import UserError
 from kimi_agent.models.transports.base import Transport
@@ -67,14 +67,26 @@ def _kind_of(client: object) -> str | None:
 def _checked(url: str) -> str:
     if not url:
         raise UserError("no base_url: give the endpoint's address, such as https://api.moonshot.ai/v1")
-    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-        raise UserError(f"base_url {redact(url)!r} is not an http(s) URL, such as https://api.moonshot.ai/v1")
     _register_credentials(url)
+    parts = _split(url)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UserError(f"base_url {redact(url)!r} is not an http(s) URL, such as https://api.moonshot.ai/v1")
     return url.rstrip("/")
 
 
+def _split(url: str) -> SplitResult | None:
+    """None where it cannot be read: a bracket that is not closed, a port that is none."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts
+
+
 def _register_credentials(url: str | None) -> None:
-    password = urlsplit(url or "").password
+    parts = _split(url or "")
+    password = parts.password if parts else None
     register_secret(password)
     register_secret(unquote(password) if password else None)
 

@@ -65,9 +65,16 @@ _FAMILIES: tuple[tuple[str, Profile, Price | None], ...] = (
 
 
 def is_moonshot(base_url: str | None) -> bool:
-    """Whether an address is one of Moonshot's own: api.moonshot.ai, api.moonshot.cn, api.kimi.com."""
-    host = (urlsplit(base_url or "").hostname or "").lower()
-    return any(host == own or host.endswith("." + own) for own in ("moonshot.ai", "moonshot.cn", "kimi.com"))
+    """Whether an address is one of Moonshot's own: api.moonshot.ai, api.moonshot.cn, api.kimi.com; over https only, for a key that
+    goes there in clear can be read on the way."""
+    try:
+        parts = urlsplit(base_url or "")
+    except ValueError:  # such as a bracket that is not closed: no address at all
+        return False
+    host = (parts.hostname or "").lower()
+    return parts.scheme == "https" and any(
+        host == own or host.endswith("." + own) for own in ("moonshot.ai", "moonshot.cn", "kimi.com")
+    )
 
 
 def profile_for(model_name: str, base_url: str | None = None) -> Profile:

@@ -31,6 +31,8 @@ from kimi_agent.messages import Message, ToolCall, UserMessage
 from kimi_agent.observe.plain import arguments_of, plain, shortened
 from kimi_agent.observe.waiting import Waiting
 
+_PENDING = "stopped: calls wait for approval: kimi-agent asks for it at a terminal; in Python agent.resume(…) gives it"
+
 
 class ConsoleRenderer:
     """Draws events: `with ConsoleRenderer() as draw: async for event in stream: draw(event)`.
@@ -132,7 +134,7 @@ class ConsoleRenderer:
         self._waiting.stop()
         self._end_line()
         if event.stop_reason == "pending":
-            self._print(Styled("stopped: calls wait for approval, which agent.resume(…) in Python can give", "yellow"))
+            self._print(Styled(_PENDING, "yellow"))
         elif event.stop_reason not in ("completed", "error"):
             self._print(Styled(f"stopped: {plain(event.stop_reason)}", "yellow"))
         if self._verbose:

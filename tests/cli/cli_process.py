@@ -22,7 +22,8 @@ WEATHER = f"{ROOT}/examples/weather.py:get_weather"
 CALL = [delta(tool_calls=[{"index": 0, "id": "c", "function": {"name": "get_weather", "arguments": '{"city": "Paris"}'}}]),
         delta("tool_calls")]  # fmt: skip
 SAYS = [delta(content="Overcast, "), delta("stop", content="18 degrees.")]
-_LISTENS = "\x1b[?2004h"
+# Pastes are marked, as they are while an answer comes; but then the prompt is drawn.
+_LISTENS = re.compile(r"\x1b\[\?2004h(?:\x1b\[\?1l)?\x1b\[\?25l\x1b\[0m")
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[=>()][0-9A-Z]?|\x1b\][^\x07]*\x07|\r")
 
 
@@ -65,7 +66,7 @@ class Terminal:
     """A process at a pseudo-terminal, and the hands and eyes of its user."""
 
     def __init__(self, process: asyncio.subprocess.Process, master: int) -> None:
-        self.process, self._master = process, master
+        self.process, self.master = process, master
         self.raw = ""
         self._seen = self._listened = 0
         self._news = asyncio.Event()
@@ -78,17 +79,17 @@ class Terminal:
 
     def _read(self) -> None:
         try:
-            data = os.read(self._master, 65536)
+            data = os.read(self.master, 65536)
         except OSError:
             data = b""
         if not data:
-            asyncio.get_running_loop().remove_reader(self._master)
+            asyncio.get_running_loop().remove_reader(self.master)
         self.raw += data.decode(errors="replace")
         self._news.set()
 
     def type(self, keys: str) -> None:
         """Presses keys; Enter is \\r."""
-        os.write(self._master, keys.encode())
+        os.write(self.master, keys.encode())
 
     async def sees(self, text: str) -> str:
         """Waits until this comes, behind what was waited for before; what came up to there."""
@@ -104,9 +105,9 @@ class Terminal:
 
     async def listens(self) -> None:
         """Waits for the next prompt: the terminal is asked to mark what is pasted."""
-        while (at := self.raw.find(_LISTENS, self._listened)) < 0:
-            await self._more(_LISTENS, self.raw[self._listened :])
-        self._listened = at + len(_LISTENS)
+        while (at := _LISTENS.search(self.raw, self._listened)) is None:
+            await self._more("the prompt", self.raw[self._listened :])
+        self._listened = at.end()
 
     async def _more(self, wanted: str, since: str) -> None:
         self._news.clear()

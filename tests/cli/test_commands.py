@@ -33,7 +33,7 @@ def said(content: str) -> list[dict[str, Any]]:
 async def test_lines_of_a_pipe_are_messages_and_only_answers_come_out(tmp_path: Path) -> None:
     async with serving(script(CALL, SAYS, said("Colder. \x1b[2J"))) as seen:
         lines = f"Weather in Paris?\n\n/save {tmp_path}/talk.json\nAnd tomorrow?\n"
-        code, out, err = await cli("chat", "-t", WEATHER, url=seen.url, stdin=lines, XDG_STATE_HOME=str(tmp_path))
+        code, out, err = await cli("chat", "--commands", "-t", WEATHER, url=seen.url, stdin=lines, XDG_STATE_HOME=str(tmp_path))
     assert (code, out) == (0, "Overcast, 18 degrees.\nColder. [2J\n")
     assert err == f"saved 4 messages to {tmp_path}/talk.json\n"
     assert [m["role"] for m in seen.bodies[2]["messages"]] == ["user", "assistant", "tool", "assistant", "user"]
@@ -45,7 +45,7 @@ async def test_lines_of_a_pipe_are_messages_and_only_answers_come_out(tmp_path: 
 
 async def test_nothing_to_ask_is_said() -> None:
     code, out, err = await cli("chat", url="http://127.0.0.1:9/v1")
-    assert (code, err) == (0, "") and "nothing was asked" in out
+    assert (code, out) == (0, "") and "nothing was asked" in err
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ async def test_what_went_wrong_at_a_pipe_is_told_by_the_exit_code(lines: str, co
         return await send(request, events(*said("Here.")))
 
     async with serving(handle) as seen:
-        got, _, err = await cli("chat", url=seen.url, stdin=lines)
+        got, _, err = await cli("chat", "--commands", url=seen.url, stdin=lines)
     assert got == code, err
     assert says in err and "sk-secret" not in err and "Traceback" not in err
 

@@ -52,7 +52,7 @@ async def test_json_prints_an_event_a_line(server: Loopback) -> None:
 async def test_keys_may_stand_in_a_dotenv_file_and_the_environment_wins(server: Loopback, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(f"KIMI_BASE_URL={server.url}\nKIMI_API_KEY=from-the-file\nKIMI_MODEL_NAME=kimi-file\n")
     code, _, err = await cli("run", "-t", WEATHER, "Weather?", cwd=tmp_path, KIMI_MODEL_NAME="kimi-environment")
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, f".env here sets KIMI_BASE_URL: {server.url}\n")
     assert server.headers[0]["Authorization"] == "Bearer from-the-file"
     assert server.bodies[0]["model"] == "kimi-environment"
 

@@ -5,6 +5,7 @@ import pytest
 from kimi_agent.models.base import Profile
 from kimi_agent.models.profiles import is_moonshot, profile_for
 
+CLEAR = "http://api.moonshot.ai/v1"
 HOSTED = "https://api.moonshot.ai/v1"
 K = 1024
 
@@ -62,6 +63,8 @@ def test_moonshots_hosts(url: str) -> None:
     assert is_moonshot(url)
 
 
-@pytest.mark.parametrize("url", [None, "", "http://localhost/v1", "https://moonshot.ai.example/v1", "https://notmoonshot.ai/v1"])
+@pytest.mark.parametrize(
+    "url", [None, "", "http://localhost/v1", "https://moonshot.ai.example/v1", "https://notmoonshot.ai/v1", CLEAR, "http://[bad"]
+)
 def test_other_hosts(url: str | None) -> None:
     assert not is_moonshot(url)

@@ -8,8 +8,10 @@ from typing import Protocol
 from rich.console import Console
 from rich.text import Text as Styled
 
+from kimi_agent.cli.approve import Ask, answer_in
 from kimi_agent.cli.ask import Interrupted
 from kimi_agent.cli.chat.commands import is_command, run_command
+from kimi_agent.cli.chat.images import images_in
 from kimi_agent.cli.chat.input import Reader
 from kimi_agent.cli.chat.session import ChatSession
 from kimi_agent.cli.exits import OK, of_error, of_stop_reason
@@ -48,6 +50,8 @@ class Chat:
         reader: where messages come from.
         draw: where answers go; `watch` draws with it.
         notes: where everything else goes.
+        ask: asks a person; None where there is none.
+        commands: whether a line that begins with / is a command.
         code: exit code of what went wrong last; 0 where nothing did, or trying again mended it.
         asked: runs so far.
     """
@@ -57,6 +61,8 @@ class Chat:
     draw: ChatDraw
     watch: Watch
     notes: Console
+    ask: Ask | None = None
+    commands: bool = True
     code: int = OK
     asked: int = 0
 
@@ -73,14 +79,16 @@ class Chat:
                     continue
                 try:
                     await self._heard(line.strip())
-                except UserError as e:
+                except Interrupted:
+                    self._note(_LINE_KEPT)
+                except Exception as e:  # whatever it is, the conversation is worth more
                     self._error(e)
         return OK if self.reader.interactive else self.code
 
     async def _heard(self, line: str) -> None:
         if not line:
             return
-        if is_command(line):
+        if self.commands and is_command(line):
             if said := run_command(self.session, line):
                 self.notes.print(Styled(plain(said)), soft_wrap=True)
             if self.session.again:
@@ -88,11 +96,27 @@ class Chat:
                 self.code = OK
                 await self._answer(message)
             return
-        message, notes = self.session.compose(line[1:] if line.startswith("//") else line)
+        text = line[1:] if self.commands and line.startswith("//") else line
+        message, notes = self.session.compose(text, find_images=await self._may_attach(text))
         for note in notes:
             self._note(note)
         self.session.unsent = None
         await self._answer(message)
+
+    async def _may_attach(self, text: str) -> bool:
+        """A text that was pasted may be somebody else's: an image that it names is sent only if the user says so."""
+        if self.ask is None or not (self.reader.pasted or "\n" in text) or not self.session.finds_images:
+            return True
+        found, _ = images_in(text)
+        if not found:
+            return True
+        try:
+            answer, _ = answer_in(
+                await self.ask(f"the text names {', '.join(plain(str(f.path)) for f in found)}; send it too? y/n: ")
+            )
+        except EOFError:
+            return False
+        return answer == "yes"
 
     async def _answer(self, message: UserMessage | None) -> None:
         """One run. Whatever it raises, the conversation goes on."""

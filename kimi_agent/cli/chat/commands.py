@@ -122,11 +122,11 @@ def _unfold(session: ChatSession, argument: str) -> str:
     if not argument:
         session.view.folded = False
         return "\n".join([*(unfolded(*each) for each in calls), "calls are shown whole from now on; /fold folds them"])
-    number = int(argument) if argument.isdecimal() else 0
+    number = int(argument) if argument.isdecimal() and len(argument) < 10 else 0
     found = next((each for each in calls if each[0].index + 1 == number), None)
     if found is None:
         numbers = ", ".join(str(c.index + 1) for c, _ in calls[-20:])
-        raise UserError(f"there is no call {argument}; there {'are ' + numbers if numbers else 'are none yet'}")
+        raise UserError(f"there is no call {one_line(argument, 20)}; there {'are ' + numbers if numbers else 'are none yet'}")
     return unfolded(*found)
 
 

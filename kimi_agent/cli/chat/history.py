@@ -38,7 +38,8 @@ class InputHistory(FileHistory):
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o600))
-            self._path.chmod(0o600)
+            if not self._path.is_symlink():  # what a link of the user's leads to has the rights that he gave it
+                self._path.chmod(0o600)
             super().store_string(redact(string))
         except OSError:
             return

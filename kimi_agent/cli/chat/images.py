@@ -68,26 +68,27 @@ def images_in(text: str) -> tuple[list[Found], list[str]]:
 
 
 def _names(text: str) -> list[str]:
-    if _names_image(whole := text.strip()):
+    if names_image(whole := text.strip()):
         return [whole]
     names: list[str] = []
     at = 0
     while word := _WORD.search(text, at):
         quoted = word["double"] or word["single"]
         at = word.end()
-        if quoted and _names_image(quoted):
+        if quoted and names_image(quoted):
             names.append(quoted)
             continue
         if quoted:  # an apostrophe, perhaps: the words inside are looked at one by one
             bare = _BARE.match(text, word.start())
             at = bare.end() if bare else at
         spelled = text[word.start() : at]
-        if name := next((n for n in (spelled, spelled.rstrip(_ENDS), spelled.strip(_ENDS + "([{")) if _names_image(n)), None):
+        if name := next((n for n in (spelled, spelled.rstrip(_ENDS), spelled.strip(_ENDS + "([{")) if names_image(n)), None):
             names.append(name)
     return names
 
 
-def _names_image(name: str) -> bool:
+def names_image(name: str) -> bool:
+    """Whether a text is the name of a file that is named as images are."""
     try:
         path = _path(name)
         return path.suffix.lower() in SUFFIXES and path.is_file()

@@ -71,12 +71,13 @@ class ChatSession:
         """What to call it; an endpoint that was not asked yet has not told."""
         return self.model.name or "the served model"
 
-    def compose(self, text: str) -> tuple[UserMessage, list[str]]:
-        """The message that a text makes, with its images, and what the user should know of it.
+    def compose(self, text: str, *, find_images: bool = True) -> tuple[UserMessage, list[str]]:
+        """The message that a text makes, with its images, and what the user should know of it. `find_images`: those that the text
+        names are attached.
 
         Raises UserError where the model takes no images; what is attached stays so.
         """
-        found, problems = images_in(text) if self.finds_images else ([], [])
+        found, problems = images_in(text) if self.finds_images and find_images else ([], [])
         new = [f for f in found if f.path not in {a.path for a in self.attached}]
         images = [*self.attached, *new]
         if images and not self.model.profile.image_input:

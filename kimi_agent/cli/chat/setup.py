@@ -2,9 +2,12 @@
 
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import typer
 from rich.console import Console
 from rich.text import Text as Styled
 
@@ -16,7 +19,7 @@ from kimi_agent.cli.chat.history import InputHistory, history_file
 from kimi_agent.cli.chat.input import PipeReader, TerminalReader
 from kimi_agent.cli.chat.render import ChatRenderer, PlainRenderer
 from kimi_agent.cli.chat.session import ChatSession
-from kimi_agent.cli.options import agent_of
+from kimi_agent.cli.options import agent_of, is_terminal
 from kimi_agent.cli.progress import model_for
 from kimi_agent.cli.watch import Watch
 from kimi_agent.errors import ToolDefinitionError
@@ -25,35 +28,56 @@ from kimi_agent.observe.plain import plain
 from kimi_agent.tooling.toolset import as_tool
 
 
-async def converse(model: Model, options: Mapping[str, Any], *, load: Path | None, history: bool, images: bool) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatOptions:
+    """What `kimi-agent chat` may be told beside the agent.
+
+    Attributes:
+        load: a conversation to go on with.
+        history: whether what is typed is kept.
+        images: whether paths of images in messages are attached.
+        commands: whether lines of a pipe are obeyed.
+    """
+
+    load: Path | None
+    history: bool
+    images: bool
+    commands: bool
+
+
+async def converse(model: Model, options: Mapping[str, Any], given: ChatOptions) -> int:
     """Talks until the user leaves; the exit code. Raises UserError for options that cannot be."""
-    at_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    at_terminal = is_terminal(sys.stdin, sys.stdout)
     agent = agent_of(model, **options)
-    session = ChatSession(agent=agent, resolve=model_for, tools=_known(agent), finds_images=images)
-    if load is not None:
-        session.load(load)
-    chat = _at_terminal(session, history) if at_terminal else _at_pipe(session)
+    session = ChatSession(
+        agent=agent, resolve=model_for, tools=_known(agent), finds_images=given.images and (at_terminal or given.commands)
+    )
+    if given.load is not None:
+        session.load(given.load)
+    chat = _at_terminal(session, given.history) if at_terminal else _at_pipe(session, given.commands)
     code = await chat.converse()
     if not at_terminal and not chat.asked:
-        print("standard input ended before a message came: nothing was asked")
+        typer.echo("standard input ended before a message came: nothing was asked", err=True)
     return code
 
 
 def _at_terminal(session: ChatSession, history: bool) -> Chat:
     console = Console(highlight=False)
     draw = Counted(ChatRenderer(console, session.view), session)
+    ask = partial(ask_on_terminal, pastes_marked=True)
     watch = Watch(draw, patience=2)  # the conversation is lost with the process: pressing twice in a hurry must not end it
-    session.agent = session.agent.with_(approver=TerminalApprover(watch, console, ask_on_terminal))
+    session.agent = session.agent.with_(approver=TerminalApprover(watch, console, ask))
     loaded = f", {len(session.messages)} messages loaded" if session.messages else ""
     console.print(Styled(f"{plain(session.model_name)}{loaded} · /help lists the commands, Ctrl-D leaves", "dim"), soft_wrap=True)
     reader = TerminalReader(InputHistory(history_file()) if history else None)
-    return Chat(session=session, reader=reader, draw=draw, watch=watch, notes=console)
+    return Chat(session=session, reader=reader, draw=draw, watch=watch, notes=console, ask=ask)
 
 
-def _at_pipe(session: ChatSession) -> Chat:
+def _at_pipe(session: ChatSession, commands: bool) -> Chat:
     """Errors and notes go to standard error. Nobody can be asked: calls that need approval wait, as in `kimi-agent run`."""
     draw = Counted(PlainRenderer(Console(highlight=False)), session)
-    return Chat(session=session, reader=PipeReader(), draw=draw, watch=Watch(draw), notes=Console(stderr=True, highlight=False))
+    notes = Console(stderr=True, highlight=False)
+    return Chat(session=session, reader=PipeReader(), draw=draw, watch=Watch(draw), notes=notes, commands=commands)
 
 
 def _known(agent: Agent[Any]) -> list[Any]:
