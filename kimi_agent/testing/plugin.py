@@ -97,12 +97,18 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """A test that passed fails where its doubles have answers left that nobody asked for."""
     result = yield
-    for assert_complete in _of(item).complete:
-        try:
-            assert_complete()
-        except AssertionError as error:
-            pytest.fail(str(error), pytrace=False)
+    left = [words for assert_complete in _of(item).complete if (words := _left(assert_complete))]
+    if left:
+        pytest.fail(left[0], pytrace=False)
     return result
+
+
+def _left(assert_complete: Callable[[], None]) -> str:
+    try:
+        assert_complete()
+    except AssertionError as error:
+        return str(error)
+    return ""
 
 
 @pytest.hookimpl(wrapper=True)
