@@ -71,8 +71,7 @@ async def test_ctrl_c_interrupts_the_answer_and_keeps_the_conversation(home: dic
         await shown.says("Tell me")
         await shown.sees("word2")
         shown.type("typed ahead")
-        shown.type("\x03")
-        shown.type("\x03")  # in a hurry
+        shown.type("\x03\x03")  # in a hurry, and at once: a later one would find the prompt, and put its line aside
         await shown.sees("interrupted; what was said stays")
         await shown.listens()
         await shown.sees("typed ahead")
