@@ -6,7 +6,7 @@
         TextBegin TextDelta… TextEnd
         ToolCallBegin ToolCallDelta… ToolCallEnd        the model makes a call
       TurnEnd
-        ToolBegin ToolProgress… ToolEnd                 the call runs; may begin before its turn ends
+        ToolBegin ToolProgress… ToolLog… ToolEnd        the call runs; may begin before its turn ends
         ApprovalRequested                               the call waits for a person
       InputReceived                                     a message injected in mid-run
     Healed                                            at any time: something that the endpoint did wrong was put right
@@ -127,10 +127,27 @@ class ToolBegin(_Event):
 
 @dataclass(frozen=True, slots=True)
 class ToolProgress(_Event):
-    """What a running tool reported through `ctx.report`."""
+    """What a running tool reported through `ctx.report`: `progress` of `total`, in units of its own, where it can tell."""
 
     call_id: str
     text: str
+    progress: float | None = None
+    total: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolLog(_Event):
+    """What a running tool, or the server that it runs on, noted for those who watch (`ctx.log`); the model does not see it.
+
+    Attributes:
+        level: "debug", "info", "notice", "warning", "error", "critical", "alert" or "emergency", as MCP has them.
+        source: the server, and the logger on it, if it has a name.
+    """
+
+    call_id: str
+    level: str
+    text: str
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +208,8 @@ class RunEnd(_Event):
 
 Event: TypeAlias = (
     RunBegin | TurnBegin | TextBegin | TextDelta | TextEnd | ReasoningBegin | ReasoningDelta | ReasoningEnd
-    | ToolCallBegin | ToolCallDelta | ToolCallEnd | TurnEnd | ToolBegin | ToolProgress | ToolEnd | ApprovalRequested
-    | InputReceived | Healed | RunEnd
+    | ToolCallBegin | ToolCallDelta | ToolCallEnd | TurnEnd | ToolBegin | ToolProgress | ToolLog | ToolEnd
+    | ApprovalRequested | InputReceived | Healed | RunEnd
 )  # fmt: skip
 
 _DEPTH = 20

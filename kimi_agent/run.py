@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from kimi_agent.errors import UserError
-from kimi_agent.events import Event, Healed, ToolProgress
+from kimi_agent.events import Event, Healed, ToolLog, ToolProgress
 from kimi_agent.healing import Healing
 from kimi_agent.history import Conversation
 from kimi_agent.limits import Limits, Usage
-from kimi_agent.messages import Content, Message, ToolCall, ToolMessage, UserMessage
+from kimi_agent.messages import AssistantMessage, Content, Message, ToolCall, ToolMessage, UserMessage
 from kimi_agent.models.base import Model
 from kimi_agent.output.keep import Kept
 from kimi_agent.output.output import Output
@@ -235,10 +235,21 @@ class Run:
         """Where somebody has just ended the run, waits for the cancellation to come."""
         await self.scope.arrive()
 
-    def report(self, call_id: str, text: str) -> None:
+    def report(self, call_id: str, text: str, progress: float | None = None, total: float | None = None) -> None:
         """A tool's progress; from any thread. A thread that was given up is not heard any more."""
         if call_id not in self.conversation.finished:
-            self.emit(ToolProgress, call_id, text)
+            self.emit(ToolProgress, call_id, text, progress, total)
+
+    def log(self, call_id: str, level: str, text: str, source: str = "") -> None:
+        """What a tool notes for those who watch; from any thread."""
+        if call_id not in self.conversation.finished:
+            self.emit(ToolLog, call_id, level, text, source)
+
+    async def ask_model(
+        self, call_id: str, messages: Sequence[Message], instructions: str = "", settings: ModelSettings | None = None
+    ) -> AssistantMessage:
+        """See `RunContext.ask_model`."""
+        raise NotImplementedError
 
 
 async def _to_the_end(writing: Coroutine[Any, Any, None]) -> asyncio.CancelledError | None:

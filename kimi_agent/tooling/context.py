@@ -1,12 +1,14 @@
 """What a tool, an instruction, a filter or a hook may know of the run that it is part of."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol
 
 from typing_extensions import TypeVar
 
 from kimi_agent.limits import Usage
-from kimi_agent.messages import Content, Message
+from kimi_agent.messages import AssistantMessage, Content, Message
+from kimi_agent.settings import ModelSettings
 
 Deps = TypeVar("Deps", default=Any)
 
@@ -25,7 +27,11 @@ class RunView(Protocol):
     def turn(self) -> int: ...
     def inject(self, content: Content) -> None: ...
     def cancel(self, reason: str = "cancelled") -> None: ...
-    def report(self, call_id: str, text: str) -> None: ...
+    def report(self, call_id: str, text: str, progress: float | None = None, total: float | None = None) -> None: ...
+    def log(self, call_id: str, level: str, text: str, source: str = "") -> None: ...
+    async def ask_model(
+        self, call_id: str, messages: Sequence[Message], instructions: str = "", settings: ModelSettings | None = None
+    ) -> AssistantMessage: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,20 @@ class RunContext(Generic[Deps]):
         """Ends the run with this stop reason; what is under way is cancelled."""
         self.run.cancel(reason)
 
-    def report(self, text: str) -> None:
-        """Tells those who watch the run how a long tool gets on (`ToolProgress`); may be called from the tool's thread."""
-        self.run.report(self.call_id, text)
+    def report(self, text: str = "", progress: float | None = None, total: float | None = None) -> None:
+        """Tells those who watch the run how a long tool gets on (`ToolProgress`): in words, and as `progress` of `total` in any
+        unit. May be called from the tool's thread."""
+        self.run.report(self.call_id, text, progress, total)
+
+    def log(self, text: str, level: str = "info", source: str = "") -> None:
+        """Notes something for those who watch the run (`ToolLog`), not for the model; may be called from the tool's thread."""
+        self.run.log(self.call_id, level, text, source)
+
+    async def ask_model(
+        self, messages: Sequence[Message], *, instructions: str = "", settings: ModelSettings | None = None
+    ) -> AssistantMessage:
+        """Asks the run's model something apart: it sees these messages only, never the run's history or tools.
+
+        What it costs counts against the run's limits. Raises UserError where they do not allow another request, and ProviderError.
+        """
+        return await self.run.ask_model(self.call_id, messages, instructions, settings)
