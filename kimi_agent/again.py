@@ -62,8 +62,7 @@ async def after_empty(run: Run, turn: Turn, message: AssistantMessage) -> bool:
 
 async def after_cut(run: Run, message: AssistantMessage) -> bool:
     """Whether the calls that were cut off are asked for again; the model is told which."""
-    limit = run.plan.limits.turns
-    if not message.cut_calls or (limit is not None and run.turn >= limit):
+    if not message.cut_calls or run.reached() == "turns":
         return False
     is_asked = run.streaks.cuts < run.plan.healing.cut_calls
     if not is_asked and not message.tool_calls:

@@ -28,6 +28,7 @@ from kimi_agent.tooling.approval import Approver, ask_later
 from kimi_agent.tooling.dispatch import DispatchRules
 from kimi_agent.tooling.hooks import Hooks, check_hooks
 from kimi_agent.tooling.result import MAX_RESULT_CHARS
+from kimi_agent.tooling.search import ToolSearch
 from kimi_agent.tooling.toolset import ToolLike, as_toolsets
 
 _NO_SETTINGS = ModelSettings()
@@ -54,6 +55,8 @@ class Agent(Generic[OutputT]):
         settings: sampling and the like; a run may override them.
         limits: what ends a run; a run may override them.
         prepare_tools: `(context, tools) -> tools`, asked before each turn: what the model may call in it.
+        tool_search_above: with more tools than this, the model is given a search for those that are `deferrable`, instead of all of
+            them; None: never.
         approver: decides on calls of tools that need approval; by default they wait (`stop_reason == "pending"`).
         hooks: see `Hooks`.
         healing: what a run puts right by itself; see `Healing`.
@@ -73,6 +76,7 @@ class Agent(Generic[OutputT]):
     settings: ModelSettings = _NO_SETTINGS
     limits: Limits = field(default_factory=Limits)
     prepare_tools: PrepareTools | None = None
+    tool_search_above: int | None = 40
     approver: Approver = ask_later
     hooks: Sequence[Hooks] = ()
     healing: Healing = field(default_factory=Healing)
@@ -85,6 +89,7 @@ class Agent(Generic[OutputT]):
         _check_types(self)
         object.__setattr__(self, "tools", tuple(self.tools))
         object.__setattr__(self, "_toolsets", as_toolsets(self.tools, self.tool_map))
+        object.__setattr__(self, "_search", ToolSearch(self.tool_search_above))
         object.__setattr__(self, "_resolved", None)
         object.__setattr__(self, "_output", output_of(self.output, self.output_validators, self.output_retries))
 
@@ -209,6 +214,7 @@ class Agent(Generic[OutputT]):
             ),
             toolsets=getattr(self, "_toolsets"),  # noqa: B009
             prepare_tools=self.prepare_tools,
+            search=getattr(self, "_search"),  # noqa: B009
             settings=options.get("settings", _NO_SETTINGS).over(self.settings),
             limits=options.get("limits") or self.limits,
             dispatch=DispatchRules(
@@ -253,5 +259,7 @@ def _check_types(agent: Agent[Any]) -> None:
         raise UserError("healing= takes Healing(…)")
     if model is not None and not isinstance(model, str) and not callable(getattr(model, "stream", None)):  # reads no property
         raise UserError(f"model= takes a name or a Model, not {type(model).__name__}")
+    if agent.tool_search_above is not None and agent.tool_search_above < 0:
+        raise UserError("tool_search_above is a number of tools, or None: all are told, however many there are")
     if agent.tool_concurrency < 1:
         raise UserError("tool_concurrency is at least 1")

@@ -18,10 +18,13 @@ from kimi_agent.wire.tool_names import names_back
 _answers_plainly: IdentityCache[bool] = IdentityCache()  # by model
 
 
-def healing_of(run: Run, tools: Mapping[str, AnyTool]) -> Healer:
-    """The stage that the parts of one turn go through."""
+def healing_of(run: Run, offered: Mapping[str, AnyTool], known: Mapping[str, AnyTool]) -> Healer:
+    """The stage that the parts of one turn go through: `offered` are the tools that the model was told of, `known` all that it may
+    call."""
     profile, healing = run.plan.model.profile, run.plan.healing
-    names = Names(tools, partial(names_back, tools, profile), partial(_is_echo, run.conversation))
+    names = Names(
+        offered, partial(names_back, offered, profile), partial(_is_echo, run.conversation), partial(names_back, known, profile)
+    )
     unmarked = profile.unmarked_thoughts and profile.thinks(run.plan.settings) and not _answers_plainly.get(run.plan.model)
     return Healer(names, leaks=healing.leaks, unmarked_thoughts=unmarked)
 
@@ -47,7 +50,7 @@ def mending_of(run: Run, tools: Mapping[str, AnyTool]) -> Callable[[ToolCall], T
 def _mended(tools: Mapping[str, AnyTool], call: ToolCall) -> ToolCall:
     """The call; where its arguments are not what the tool takes but stand for it, with that too."""
     tool = tools.get(call.name)
-    if tool is None:
+    if tool is None or not tool.usable:
         return call
     better = repaired(tool, call.arguments)
     return call if better is None else replace(call, repaired=better)

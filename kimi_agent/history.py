@@ -14,6 +14,7 @@ from kimi_agent.limits import Usage
 from kimi_agent.messages import AssistantMessage, Message, ToolCall, ToolMessage
 from kimi_agent.records import (
     ASKED_AGAIN,
+    AsideEnded,
     CallDecided,
     CallFinished,
     CallMade,
@@ -89,6 +90,7 @@ class Conversation:
         pending: ids of calls that wait for a decision or a result from outside, with the reason.
         finished: results by call id.
         turns: turns that ended in the last run.
+        asides: requests beside the turns in the last run.
         usage: what the last run used.
         first_new: index in `messages` of the first that the last run added.
         next_index: index of the next call.
@@ -103,6 +105,7 @@ class Conversation:
         self.pending: dict[str, str] = {}
         self.finished: dict[str, ToolMessage] = {}
         self.turns = 0
+        self.asides = 0
         self.usage = Usage()
         self.first_new = 0
         self.next_index = 0
@@ -155,6 +158,9 @@ class Conversation:
                 self._healed_now.clear()
             case TurnHealed(kind=kind):
                 (self._healed if kind in ASKED_AGAIN else self._healed_now)[kind] += 1
+            case AsideEnded():
+                self.usage += record.usage
+                self.asides += 1
             case OutputAccepted():
                 self.output = record
             case RunEnded():
@@ -215,7 +221,7 @@ class Conversation:
     def _begin_run(self, run_id: str) -> None:
         self._settle()
         self.output, self.turns_before = None, []
-        self.run_id, self.turns, self.usage, self.first_new = run_id, 0, Usage(), len(self._settled)
+        self.run_id, self.turns, self.asides, self.usage, self.first_new = run_id, 0, 0, Usage(), len(self._settled)
         self._healed, self._healed_now = Counter(), Counter()
 
     def _add_input(self, record: InputAdded) -> None:

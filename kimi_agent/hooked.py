@@ -1,14 +1,13 @@
 """The hooks around turn and model call, asked in their order: inwards before, outwards after."""
 
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any
 
-from kimi_agent.errors import UserError
 from kimi_agent.limits import Usage
 from kimi_agent.messages import AssistantMessage
 from kimi_agent.models.base import ModelRequest
 from kimi_agent.run import Run
-from kimi_agent.tooling.hooks import Hooks, expect
+from kimi_agent.tooling.hooks import Hooks
+from kimi_agent.tooling.model_hooks import after_model, before_model
 from kimi_agent.wire.parts import (
     CallArguments,
     CallBegin,
@@ -25,25 +24,13 @@ from kimi_agent.wire.parts import (
 
 async def answering(run: Run, request: ModelRequest) -> tuple[AsyncGenerator[WirePart], Sequence[Hooks]]:
     """The model's answer, or that of a hook which answers for it; and the hooks that are to see it, outermost first."""
-    hooks = run.plan.hooks
-    for i, hook in enumerate(hooks):
-        asked: Any = await hook.before_model(run.context(), request)
-        if isinstance(asked, AssistantMessage):
-            return _as_parts(asked), hooks[:i]
-        request = expect(asked, ModelRequest, hook, "before_model", "a ModelRequest or an AssistantMessage")
-    return run.plan.model.stream(request), hooks
+    asked, hooks = await before_model(run.plan.hooks, run.context(), request)
+    return _as_parts(asked) if isinstance(asked, AssistantMessage) else run.plan.model.stream(asked), hooks
 
 
 async def seen(run: Run, message: AssistantMessage, hooks: Sequence[Hooks]) -> AssistantMessage:
     """The answer as the hooks leave it. Raises UserError for one that changes the calls."""
-    calls = message.tool_calls
-    for hook in reversed(hooks):
-        left: Any = await hook.after_model(run.context(), message)
-        if left is not None:
-            message = expect(left, AssistantMessage, hook, "after_model", "an AssistantMessage or None")
-        if message.tool_calls != calls:
-            raise UserError(f"{type(hook).__name__}.after_model changed the calls: they may be running; use before_tool")
-    return message
+    return await after_model(hooks, run.context(), message)
 
 
 async def turn_over(run: Run) -> None:

@@ -42,8 +42,8 @@ class Limits:
     """What ends a run early. `None` means no limit.
 
     Attributes:
-        turns: model turns; stop reason "turns".
-        tokens: tokens sent and generated, over all turns; "tokens". Looked at before each request.
+        turns: model turns, and requests beside them (`RunContext.ask_model`); stop reason "turns".
+        tokens: tokens sent and generated, over all requests; "tokens". Looked at before each.
         cost_usd: US dollars; "cost". Needs a model with a price.
         wall_clock: seconds from the start of the run; "wall_clock". Model call and tools are cancelled when it is over.
         repeats: identical calls (same tool, same arguments, same result) in unbroken succession of turns; "repeated_calls".

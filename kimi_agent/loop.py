@@ -21,7 +21,7 @@ from kimi_agent.hooked import answering, seen, turn_over
 from kimi_agent.limits import Usage
 from kimi_agent.messages import AssistantMessage, ToolMessage
 from kimi_agent.records import CallFinished, CallMade, InputAdded, RunEnded, TurnEnded
-from kimi_agent.request import offered_tools, request_for
+from kimi_agent.request import TurnTools, request_for, tools_of
 from kimi_agent.run import AnyTool, Run, new_id
 from kimi_agent.tooling.dispatch import Dispatcher
 from kimi_agent.turn import Turn, has_content
@@ -54,10 +54,10 @@ async def step(run: Run) -> str | None:
 
     Returns the stop reason if the run is over with it.
     """
-    tools = await offered_tools(run)
-    plan, repeatable = run.plan, [t.name for t in tools.values() if t.rules.repeatable]
+    tools = await tools_of(run)
+    plan, repeatable = run.plan, [t.name for t in tools.known.values() if t.rules.repeatable]
     run.seed_guard(repeatable)
-    known = {**plan.output.tools, **tools}  # an output function may be called where its tool is not on offer
+    known = {**plan.output.tools, **tools.known}  # an output function may be called where its tool is not on offer
     async with Dispatcher(run, known, plan.dispatch, plan.hooks, plan.approver) as dispatcher:
         message = None
         if run.conversation.unanswered:
@@ -73,7 +73,7 @@ async def step(run: Run) -> str | None:
     return None if message is None else await concluded(run, message, known)
 
 
-async def generate(run: Run, tools: dict[str, AnyTool], dispatcher: Dispatcher) -> AssistantMessage:
+async def generate(run: Run, tools: TurnTools, dispatcher: Dispatcher) -> AssistantMessage:
     """Asks the model until a turn stands: one that broke off before it called anything, or is empty, is asked for again."""
     for hook in run.plan.hooks:
         await hook.before_turn(run.context())
@@ -83,17 +83,17 @@ async def generate(run: Run, tools: dict[str, AnyTool], dispatcher: Dispatcher) 
             return message
 
 
-async def _request(run: Run, tools: dict[str, AnyTool], dispatcher: Dispatcher) -> AssistantMessage | None:
+async def _request(run: Run, tools: TurnTools, dispatcher: Dispatcher) -> AssistantMessage | None:
     """Asks once; None where it is to be asked again. Complete calls are journalled and offered as they come.
 
     A stream that breaks behind complete calls is not asked for again: they may run already, so the turn is closed with them.
     """
-    request = await request_for(run, tools)
+    request = await request_for(run, tools.offered)
     answer, hooks = await answering(run, request)
     await run.scope.arrive()
     run.emit(TurnBegin, run.turn)
-    healer, begun = healing_of(run, tools), False
-    turn = Turn(run.emit, new_id, run.conversation.next_index, mending_of(run, tools), healer.release)
+    healer, begun = healing_of(run, tools.offered, tools.known), False
+    turn = Turn(run.emit, new_id, run.conversation.next_index, mending_of(run, tools.known), healer.release)
     run.streaming = turn
     try:
         async with aclosing(answer) as parts:
@@ -174,15 +174,12 @@ async def _over(run: Run) -> str | None:
     if run.conversation.unanswered:
         return None
     await _take_in(run)
-    limits, spent = run.plan.limits, run.spent()
-    reached = {
-        "completed": run.accepted,
-        "turns": limits.turns is not None and run.turn >= limits.turns,
-        "tokens": spent == "tokens",
-        "cost": spent == "cost",
-        "repeated_calls": limits.repeats is not None and run.guard.longest >= limits.repeats,
-    }
-    return next((name for name, is_reached in reached.items() if is_reached), None)
+    if run.accepted:
+        return "completed"
+    if (limit := run.reached()) is not None:
+        return limit
+    repeats = run.plan.limits.repeats
+    return "repeated_calls" if repeats is not None and run.guard.longest >= repeats else None
 
 
 async def _close_broken_turn(run: Run) -> None:

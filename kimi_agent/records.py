@@ -10,6 +10,7 @@ In the order of one turn:
     TurnEnded                          the whole turn, which holds the calls made in it
     TurnDropped                        or: a turn that is asked for again, and no part of the history
     TurnHealed                         at any time: something that the endpoint did wrong was put right
+    AsideEnded                         at any time: a tool asked the model something apart, and this is what it used
       OutputAccepted                   a typed answer, checked; before the result of the call that gave it, if one did
     RunEnded                           with the stop reason
 
@@ -113,6 +114,15 @@ class TurnHealed(_Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AsideEnded(_Record):
+    """The model was asked something beside the turns (`RunContext.ask_model`), and answered or failed. What was said is the tool's
+    own and not kept; `call_id` is empty where no tool asked."""
+
+    call_id: str
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutputAccepted(_Record):
     """The run has its typed answer: `value` as JSON-able data, `name` of the output that it is. `whole`: whether an equal value can
     be made of the data again."""
@@ -131,5 +141,5 @@ class RunEnded(_Record):
 
 Record: TypeAlias = (
     InputAdded | CallMade | CallDecided | CallStarted | CallPending | CallFinished | TurnEnded | TurnDropped | TurnHealed
-    | OutputAccepted | RunEnded
+    | AsideEnded | OutputAccepted | RunEnded
 )  # fmt: skip

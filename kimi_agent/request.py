@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kimi_agent.errors import ToolDefinitionError
@@ -15,18 +15,38 @@ from kimi_agent.settings import ModelSettings
 from kimi_agent.tooling.toolset import collect
 
 
-async def offered_tools(run: Run) -> dict[str, AnyTool]:
-    """The tools of this turn by name, after `prepare_tools`, and those that take the answer. Raises ToolDefinitionError if two have
-    one name."""
-    context = run.context()
-    tools = await collect(run.plan.toolsets, context)
-    if run.plan.prepare_tools is not None:
-        kept = run.plan.prepare_tools(context, list(tools.values()))
+@dataclass(frozen=True, slots=True)
+class TurnTools:
+    """The tools of one turn, by name.
+
+    Attributes:
+        offered: those that the model is told of.
+        known: all that it may call; more than it is told of where it has to search for some.
+    """
+
+    offered: dict[str, AnyTool]
+    known: dict[str, AnyTool]
+
+
+async def tools_of(run: Run) -> TurnTools:
+    """What there is after `prepare_tools`, what is left of it by the search, and the tools that take the answer. Raises
+    ToolDefinitionError if two have one name."""
+    plan, context = run.plan, run.context()
+    tools = await collect(plan.toolsets, context, plan.output.tools, run.names)
+    if plan.prepare_tools is not None:
+        kept = plan.prepare_tools(context, list(tools.values()))
         tools = {t.name: t for t in (await kept if inspect.isawaitable(kept) else kept)}
-    output = run.plan.output
-    if double := tools.keys() & output.tools.keys():
+    if double := tools.keys() & plan.output.tools.keys():
         raise ToolDefinitionError(f"{double.pop()!r} names a tool and an output: name the output, ToolOutput(…, name='…')")
-    return {**tools, **output.tools} if output.mode(run.plan.model.profile) == "tool" else tools
+    catalogue = plan.search.catalogue(tools, plan.output.tools)
+    offered = tools
+    if catalogue is not None:
+        offered = catalogue.offered(tools, run.messages, plan.settings.tool_choice)
+        tools = {**tools, catalogue.tool.name: catalogue.tool}
+    offered = {name: each for name, each in offered.items() if each.usable}
+    if plan.output.mode(plan.model.profile) != "tool":
+        return TurnTools(offered, tools)
+    return TurnTools({**offered, **plan.output.tools}, {**tools, **plan.output.tools})
 
 
 async def request_for(run: Run, tools: dict[str, AnyTool]) -> ModelRequest:

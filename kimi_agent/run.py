@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
+from kimi_agent import aside
 from kimi_agent.errors import UserError
 from kimi_agent.events import Event, Healed, ToolLog, ToolProgress
 from kimi_agent.healing import Healing
@@ -26,6 +27,7 @@ from kimi_agent.tooling.dispatch import DispatchRules
 from kimi_agent.tooling.hooks import Hooks
 from kimi_agent.tooling.repeat import RepeatGuard, without_reminder
 from kimi_agent.tooling.result import Pending, ToolResult
+from kimi_agent.tooling.search import ToolSearch
 from kimi_agent.tooling.tool import Tool
 from kimi_agent.tooling.toolset import Toolset
 from kimi_agent.turn import Turn
@@ -43,6 +45,7 @@ class Plan:
     instructions: tuple[str | Callable[..., Any], ...]
     toolsets: tuple[Toolset, ...]
     prepare_tools: PrepareTools | None
+    search: ToolSearch
     settings: ModelSettings
     limits: Limits
     dispatch: DispatchRules
@@ -72,7 +75,8 @@ class Run:
 
     `output` is the answer that was accepted, as the object that it is; `unfit_outputs` counts the turns whose answers were not;
     `said_tokens` are those of the last answer, `said_nothing` whether it was empty, `must_call` whether it was text where a call
-    was wanted.
+    was wanted; `asides_open` counts the requests beside the turns that are under way;
+    `names` says whose tools' names were: see `kimi_agent.tooling.names`.
     """
 
     plan: Plan
@@ -83,6 +87,7 @@ class Run:
     sink: Callable[[Event], None] | None = None
     inbox: deque[UserMessage] = field(default_factory=deque[UserMessage])
     guard: RepeatGuard = field(default_factory=RepeatGuard)
+    names: dict[str, str] = field(default_factory=dict[str, str])
     retries: dict[str, int] = field(default_factory=dict[str, int])
     said_tokens: int = 0
     said_nothing: bool = False
@@ -94,6 +99,7 @@ class Run:
     ending: bool = False
     known_tokens: int = 0
     known_messages: int = 0
+    asides_open: int = 0
     scope: CancelScope = field(init=False)
     slots: asyncio.Semaphore = field(init=False)
 
@@ -141,6 +147,15 @@ class Run:
         if limits.tokens is not None and used.total_tokens >= limits.tokens:
             return "tokens"
         return "cost" if limits.cost_usd is not None and used.cost_usd >= limits.cost_usd else None
+
+    def reached(self) -> str | None:
+        """The limit that forbids another request, if any: "turns", "tokens" or "cost". What is asked apart counts as turns do, and
+        so does what is under way."""
+        limit, conversation = self.plan.limits.turns, self.conversation
+        streaming = 0 if self.streaming is None else 1
+        if limit is not None and conversation.turns + conversation.asides + self.asides_open + streaming >= limit:
+            return "turns"
+        return self.spent(None if self.streaming is None else self.streaming.usage)
 
     async def heal(self, kind: str, detail: str = "") -> None:
         """Journals that something was put right, and tells those who watch."""
@@ -249,7 +264,7 @@ class Run:
         self, call_id: str, messages: Sequence[Message], instructions: str = "", settings: ModelSettings | None = None
     ) -> AssistantMessage:
         """See `RunContext.ask_model`."""
-        raise NotImplementedError
+        return await aside.ask(self, call_id, messages, instructions, settings)
 
 
 async def _to_the_end(writing: Coroutine[Any, Any, None]) -> asyncio.CancelledError | None:

@@ -92,8 +92,22 @@ class RunContext(Generic[Deps]):
     async def ask_model(
         self, messages: Sequence[Message], *, instructions: str = "", settings: ModelSettings | None = None
     ) -> AssistantMessage:
-        """Asks the run's model something apart: it sees these messages only, never the run's history or tools.
+        """Asks the run's model something apart: it sees these messages only, after the instructions, never the run's history,
+        instructions or tools. Several may be asked at once. From the run's event loop, so from an async function.
 
-        What it costs counts against the run's limits. Raises UserError where they do not allow another request, and ProviderError.
+        What it uses is part of the run's usage and counts against its limits, as a turn does. The answer is not part of the
+        conversation, and no events tell of it; calls that the model makes all the same are left out. A run that is cancelled, or
+        a call that is out of time, cancels the request.
+
+        The run's hooks see the request (`before_model`) and the answer (`after_model`), under this `call_id`. A hook that asks the
+        model inside one of these is left out of what it asked, so that it is not asked for ever; the others see that too.
+
+        Args:
+            messages: at least one; calls in them need no results, which are filled in.
+            instructions: a system message before them.
+            settings: over those of the run, of which `response_format`, `tool_choice`, `prefill` and `stop` do not hold here.
+
+        Raises UserError where a limit is reached or the run is over, and ProviderError for what the endpoint does. A tool that
+        lets them pass gives an error result; outside a tool a limit ends the run, with the limit as stop reason.
         """
         return await self.run.ask_model(self.call_id, messages, instructions, settings)

@@ -18,6 +18,7 @@ from kimi_agent.tooling.tool import Tool
 from kimi_agent.tooling.workers import ThreadExit, shared_pool
 
 log = get_logger(__name__)
+_MOST_NAMES = 50
 
 
 class Refused(Exception):
@@ -25,15 +26,31 @@ class Refused(Exception):
 
 
 def find(tools: Mapping[str, Tool[..., Any]], name: str) -> Tool[..., Any]:
-    """Raises Refused with the nearest names where there is no such tool."""
+    """Raises Refused with the nearest names where there is no such tool, or it cannot be called."""
     if found := tools.get(name):
+        if not found.usable:
+            raise Refused(f"{name} cannot be called: it describes its parameters in a way that nobody can check.")
         return found
+    near = _nearest(tools, name)
+    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    raise Refused(f"There is no tool named {name!r}.{hint}{_there(tools)}")
+
+
+def _nearest(tools: Mapping[str, Tool[..., Any]], name: str) -> list[str]:
+    """At most three. A tool that goes by a longer name, or by a shorter one again, is near by its other name."""
     import difflib  # only here
 
-    near = difflib.get_close_matches(name, tools, n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-    there = f" Tools: {', '.join(tools)}." if tools else " There are no tools."
-    raise Refused(f"There is no tool named {name!r}.{hint}{there}")
+    other = [own for own, each in tools.items() if each.qualified == name or own.endswith(f"__{name}")]
+    return (other or difflib.get_close_matches(name, tools, n=3, cutoff=0.5))[:3]
+
+
+def _there(tools: Mapping[str, Tool[..., Any]]) -> str:
+    """What there is: of very many tools, those that are always told of come first, and the search for others is one of them."""
+    if not tools:
+        return " There are no tools."
+    names = list(tools) if len(tools) <= _MOST_NAMES else sorted(tools, key=lambda name: tools[name].rules.deferrable)
+    rest = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return f" Tools: {', '.join(names[:_MOST_NAMES])}{rest}."
 
 
 def parse(arguments: str, tool: Tool[..., Any] | None = None) -> dict[str, Any]:

@@ -16,18 +16,20 @@ import types
 import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeAlias, TypedDict, TypeVar, overload
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeAlias, TypedDict, TypeVar, cast, overload
 
 from typing_extensions import Unpack
 
 from kimi_agent.errors import ToolDefinitionError
 from kimi_agent.models.base import ToolSpec
+from kimi_agent.redact import get_logger
 from kimi_agent.tooling.context import RunContext
 from kimi_agent.tooling.docstring import Documentation, read_docstring
 from kimi_agent.tooling.result import Pending, ToolResult
 from kimi_agent.tooling.schema import given_schema
 from kimi_agent.tooling.signature import Arguments, Signature, Validate, read_signature
 
+log = get_logger(__name__)
 P = ParamSpec("P")
 R = TypeVar("R")
 Q = ParamSpec("Q")
@@ -36,7 +38,7 @@ Parameters: TypeAlias = Mapping[str, Any] | type
 NeedsApproval: TypeAlias = bool | Callable[[RunContext[Any], dict[str, Any]], bool | Awaitable[bool]]
 # Agents are made by the thousand of the same few functions, and pydantic takes milliseconds for each. It holds no function.
 _known_arguments: weakref.WeakKeyDictionary[types.FunctionType, Arguments] = weakref.WeakKeyDictionary()
-_NAME = re.compile(r"\$?[a-zA-Z_][a-zA-Z0-9_.-]{0,63}")  # $: Moonshot's own, such as $web_search
+NAME = re.compile(r"\$?[a-zA-Z_][a-zA-Z0-9_.-]{0,63}")  # $: Moonshot's own, such as $web_search
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,7 @@ class ToolRules:
         needs_approval: whether each call, or the calls that a function `(ctx, arguments) -> bool` picks, must be approved first.
         retries: how often in succession the tool may raise `ModelRetry` before it is closed for the rest of the run.
         max_result_chars: longer results are cut in the middle, and the model is told. None: the agent's `max_result_chars`.
+        deferrable: where an agent has very many tools, this one may be left out until the model has searched for it.
     """
 
     timeout: float | None = None
@@ -61,6 +64,7 @@ class ToolRules:
     needs_approval: NeedsApproval = False
     retries: int = 3
     max_result_chars: int | None = None
+    deferrable: bool = False
 
 
 class Tool(Generic[P, R]):
@@ -70,6 +74,8 @@ class Tool(Generic[P, R]):
         name: as the model calls it.
         description: what the model is told.
         rules: under which it runs.
+        qualified: the name that it goes by where another tool has its name, such as `github__search` for `search`; None: it keeps
+            its own. A tool that has one is somebody else's: a schema of it that cannot be used costs that tool, never the run.
     """
 
     def __init__(
@@ -80,6 +86,7 @@ class Tool(Generic[P, R]):
         description: str | None = None,
         parameters: Parameters | None = None,
         rules: ToolRules | None = None,
+        qualified: str | None = None,
     ) -> None:
         """Raises ToolDefinitionError if the name is not one that endpoints take."""
         made_of: Any = function
@@ -91,10 +98,11 @@ class Tool(Generic[P, R]):
         self.function: Callable[P, R] = made_of
         self.name = _default_name(made_of) if name is None else name
         self.rules = rules or ToolRules()
+        self.qualified = qualified
         self._description = description
         self._parameters = parameters
         functools.update_wrapper(self, made_of, updated=())
-        if not _NAME.fullmatch(self.name):
+        if not NAME.fullmatch(self.name):
             raise ToolDefinitionError(
                 f"{self.name!r} is no name for a tool: letters, digits, _, - and ., at most 64, "
                 "not beginning with a digit. Pass `name=`"
@@ -140,9 +148,36 @@ class Tool(Generic[P, R]):
         call = getattr(function, "__call__", None)  # noqa: B004 - an object with an async __call__
         return any(inspect.iscoroutinefunction(f) or inspect.isasyncgenfunction(f) for f in (function, call))
 
-    def renamed(self, name: str) -> "Tool[P, R]":
-        """The same tool under another name. Raises ToolDefinitionError."""
-        return self._with(name=name)
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """What the model may fill, told without making the schema, and so without checking it. Raises ToolDefinitionError."""
+        if self._parameters is None:
+            return tuple(p.name for p in self._signature.parameters)
+        schema: Mapping[str, Any] = self._parameters if isinstance(self._parameters, Mapping) else self.parameters
+        properties: object = schema.get("properties")
+        return tuple(cast(Mapping[str, Any], properties)) if isinstance(properties, Mapping) else ()
+
+    @functools.cached_property
+    def usable(self) -> bool:
+        """Whether the model can be told of it. A schema of somebody else's tool (`qualified`, `deferrable`) that cannot be used is
+        logged, once; that of a function of one's own raises ToolDefinitionError."""
+        try:
+            return bool(self.spec)
+        except Exception as e:
+            if self.qualified is None and not self.rules.deferrable:
+                raise
+            log.warning("the tool %s is left out: %s", self.qualified or self.name, e)
+            return False
+
+    def renamed(self, name: str, qualified: str | None = None) -> "Tool[P, R]":
+        """The same tool under another name, and under another `qualified` one where that is given; the same object each time, since
+        schemas are compiled once a tool. Raises ToolDefinitionError."""
+        names = (name, self.qualified if qualified is None else qualified)
+        if names == (self.name, self.qualified):
+            return self
+        if (made := self._renamed.get(names)) is None:
+            made = self._renamed[names] = self._with(name=names[0], qualified=names[1])
+        return made
 
     def with_rules(self, **rules: Any) -> "Tool[P, R]":
         """The same tool under other rules; see `ToolRules`."""
@@ -157,6 +192,7 @@ class Tool(Generic[P, R]):
             "description": self._description,
             "parameters": self._parameters,
             "rules": self.rules,
+            "qualified": self.qualified,
         }
 
     def _with(self, **changes: Any) -> "Tool[P, R]":
@@ -174,6 +210,10 @@ class Tool(Generic[P, R]):
         """What becomes of a result, outside of the time-out and of what a tool may raise. For kinds of tools that belong to the
         library: what it raises ends the run."""
         return result
+
+    @functools.cached_property
+    def _renamed(self) -> "dict[tuple[str, str | None], Tool[P, R]]":
+        return {}
 
     @functools.cached_property
     def _signature(self) -> Signature:
@@ -227,11 +267,12 @@ def _default_name(function: object) -> str:
 
 
 class ToolOptions(TypedDict, total=False):
-    """The keyword arguments of `tool`: name, description, parameters, and the rules."""
+    """The keyword arguments of `tool`: name, description, parameters, the qualified name, and the rules."""
 
     name: str | None
     description: str | None
     parameters: Parameters | None
+    qualified: str | None
     timeout: float | None
     sequential: bool
     idempotent: bool
@@ -239,6 +280,7 @@ class ToolOptions(TypedDict, total=False):
     needs_approval: NeedsApproval
     retries: int
     max_result_chars: int | None
+    deferrable: bool
 
 
 @overload
@@ -256,7 +298,7 @@ def tool(function: Any = None, /, **options: Unpack[ToolOptions]) -> Any:
     if function is None:
         return functools.partial(tool, **options)
     given: dict[str, Any] = dict(options)
-    own = {k: given.pop(k) for k in ("name", "description", "parameters") if k in given}
+    own = {k: given.pop(k) for k in ("name", "description", "parameters", "qualified") if k in given}
     if isinstance(function, types.MethodType) and isinstance(function.__func__, Tool):  # Python 3.13: @classmethod over @tool
         method: Any = function
         function = method.__func__.__get__(method.__self__, type(method.__self__))

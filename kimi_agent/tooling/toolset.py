@@ -1,13 +1,15 @@
 """Toolsets: groups of tools that can be filtered, prefixed and renamed, each wrapper one behaviour."""
 
+import asyncio
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from kimi_agent.errors import ToolDefinitionError
 from kimi_agent.tooling.context import RunContext
 from kimi_agent.tooling.hosted import hosted_tool
+from kimi_agent.tooling.names import distinct, holds
 from kimi_agent.tooling.schema import is_openai_tool
 from kimi_agent.tooling.tool import Tool, tool
 
@@ -19,7 +21,12 @@ Keep: TypeAlias = Callable[[RunContext[Any], AnyTool], bool | Awaitable[bool]]
 class Toolset(ABC):
     """A group of tools. `tools` is asked before every turn, so that what it offers may change; it should be quick, and must
     return the same `Tool` objects while nothing has changed.
+
+    Attributes:
+        slow: whether it may have to wait, for a server say: it is asked beside the other slow ones, not after them.
     """
+
+    slow: bool = False
 
     @abstractmethod
     async def tools(self, context: RunContext[Any]) -> Sequence[AnyTool]:
@@ -59,6 +66,7 @@ class FunctionToolset(Toolset):
 class _Filtered(Toolset):
     def __init__(self, inner: Toolset, keep: Keep) -> None:
         self._inner, self._keep = inner, keep
+        self.slow = inner.slow
 
     async def tools(self, context: RunContext[Any]) -> Sequence[AnyTool]:
         return [t for t in await self._inner.tools(context) if await self._keeps(context, t)]
@@ -71,17 +79,14 @@ class _Filtered(Toolset):
 class _Renamed(Toolset):
     def __init__(self, inner: Toolset, rename: Callable[[str], str]) -> None:
         self._inner, self._rename = inner, rename
-        self._made: dict[str, tuple[AnyTool, AnyTool]] = {}
+        self.slow = inner.slow
 
     async def tools(self, context: RunContext[Any]) -> Sequence[AnyTool]:
         return [self._renamed(t) for t in await self._inner.tools(context)]
 
     def _renamed(self, original: AnyTool) -> AnyTool:
-        """Made once a tool: schemas are compiled once."""
-        known = self._made.get(original.name)
-        if known is None or known[0] is not original:
-            known = self._made[original.name] = (original, original.renamed(self._rename(original.name)))
-        return known[1]
+        qualified = original.qualified
+        return original.renamed(self._rename(original.name), None if qualified is None else self._rename(qualified))
 
 
 def as_tool(value: object, tool_map: Mapping[str, Callable[..., Any]]) -> AnyTool:
@@ -113,11 +118,43 @@ def as_toolsets(values: Iterable[ToolLike], tool_map: Mapping[str, Callable[...,
     return tuple(v if isinstance(v, Toolset) else FunctionToolset([v], tool_map) for v in values)
 
 
-async def collect(toolsets: Iterable[Toolset], context: RunContext[Any]) -> dict[str, AnyTool]:
-    """All tools by name. Raises ToolDefinitionError if two have one name."""
-    found: dict[str, AnyTool] = {}
+async def collect(
+    toolsets: Sequence[Toolset],
+    context: RunContext[Any],
+    reserved: Collection[str] = (),
+    held: dict[str, str] | None = None,
+) -> dict[str, AnyTool]:
+    """All tools by the names that they go by; see `distinct`. Toolsets that are `slow` are asked at once: if one fails, the others
+    are cancelled, and what it raised is raised. Raises ToolDefinitionError if two tools have one name.
+
+    Args:
+        toolsets: whose tools.
+        context: that they are asked with.
+        reserved: names that are taken already.
+        held: whose bare names were, in the turns before.
+    """
+    slow = [toolset for toolset in toolsets if toolset.slow]
+    answers = await _together(slow, context) if len(slow) > 1 else {}
+    tools: list[AnyTool] = []
     for toolset in toolsets:
-        for each in await toolset.tools(context):
-            if found.setdefault(each.name, each) is not each:
-                raise ToolDefinitionError(f"two tools are named {each.name!r}: rename one, or prefix its toolset")
-    return found
+        tools += answers[id(toolset)] if id(toolset) in answers else await toolset.tools(context)
+    named = {each.name: each for each in tools}
+    held = {} if held is None else held
+    foreign = [each for each in tools if each.qualified is not None]
+    if len(named) == len(tools) and named.keys().isdisjoint(reserved) and (not foreign or all(holds(t, held) for t in foreign)):
+        return named
+    return distinct(tools, reserved, held)
+
+
+async def _together(toolsets: Iterable[Toolset], context: RunContext[Any]) -> dict[int, Sequence[AnyTool]]:
+    """Their answers, by the `id` of each: a toolset need not be hashable."""
+
+    async def ask(toolset: Toolset) -> Sequence[AnyTool]:
+        return await toolset.tools(context)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = {id(each): group.create_task(ask(each), name=f"tools of {each!r}") for each in toolsets}
+    except BaseExceptionGroup as e:
+        raise e.exceptions[0] from None
+    return {key: task.result() for key, task in tasks.items()}

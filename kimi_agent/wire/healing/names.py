@@ -25,17 +25,19 @@ class Names:
         tools: by the tools' own names.
         from_wire: names that stand for a tool on this wire → its own; asked once, and only when a name is not known.
         is_echo: whether a user or a tool has written a call of this tool with these arguments: repeating it makes no call.
+        others: the same of tools that are not on offer and may be called all the same; asked last.
     """
 
-    __slots__ = ("_ask", "_from_wire", "_tools", "is_echo")
+    __slots__ = ("_ask", "_from_wire", "_others", "_tools", "is_echo")
 
     def __init__(
         self,
         tools: Mapping[str, Tool],
         from_wire: Callable[[], Mapping[str, str]] | None = None,
         is_echo: Callable[[str, str], bool] = lambda name, arguments: False,
+        others: Callable[[], Mapping[str, str]] = dict[str, str],
     ) -> None:
-        self._tools = tools
+        self._tools, self._others = tools, others
         self.is_echo = is_echo
         self._ask = from_wire
         self._from_wire: Mapping[str, str] | None = None
@@ -55,7 +57,12 @@ class Names:
         if (own := self._wire.get(name)) is not None:
             return own
         bare = name_in(name)
-        return bare if bare in self._tools else self._wire.get(bare)
+        if bare in self._tools:
+            return bare
+        if (own := self._wire.get(bare)) is not None:
+            return own
+        others = self._others()
+        return others.get(name) or others.get(bare)
 
     def nameless(self, name: str) -> bool:
         """Whether this is no name at all: empty, a counter, or an id of another family (`call_ab12`)."""
