@@ -22,6 +22,7 @@ from kimi_agent.errors import (
     ConnectionFailed,
     ContextLengthExceeded,
     KimiAgentError,
+    MCPServerError,
     ModelRetry,
     NoOutput,
     Overloaded,
@@ -85,6 +86,11 @@ from kimi_agent.tooling.tool import Tool, ToolRules, tool
 from kimi_agent.tooling.toolset import FunctionToolset, Toolset
 
 if TYPE_CHECKING:
+    from kimi_agent.mcp.client.elicitation import Elicitation
+    from kimi_agent.mcp.client.many import MCPServers, mcp_servers
+    from kimi_agent.mcp.client.sampling import SamplingRequest
+    from kimi_agent.mcp.client.server import MCPServer, ServerStatus
+    from kimi_agent.mcp.client.tools import MCPTool
     from kimi_agent.message_json import dump_messages, from_openai, load_messages, to_openai
     from kimi_agent.models.completions_endpoint import CompletionsEndpoint
     from kimi_agent.models.endpoint import ChatEndpoint
@@ -107,6 +113,11 @@ _LATER = {
     "FallbackModel": "kimi_agent.models.fallback",
     "LimitedModel": "kimi_agent.models.limited",
     "Limiter": "kimi_agent.models.limiter",
+    "Elicitation": "kimi_agent.mcp.client.elicitation",
+    **dict.fromkeys(("MCPServer", "ServerStatus"), "kimi_agent.mcp.client.server"),
+    **dict.fromkeys(("MCPServers", "mcp_servers"), "kimi_agent.mcp.client.many"),
+    "MCPTool": "kimi_agent.mcp.client.tools",
+    "SamplingRequest": "kimi_agent.mcp.client.sampling",
     "MessagesEndpoint": "kimi_agent.models.messages_endpoint",
     "Moonshot": "kimi_agent.models.moonshot",
     "moonshot_web_search": "kimi_agent.tooling.hosted",
@@ -140,6 +151,7 @@ __all__ = [
     "ConnectionFailed",
     "ContextLengthExceeded",
     "Decline",
+    "Elicitation",
     "Event",
     "FallbackModel",
     "File",
@@ -156,6 +168,10 @@ __all__ = [
     "LimitedModel",
     "Limiter",
     "Limits",
+    "MCPServer",
+    "MCPServerError",
+    "MCPServers",
+    "MCPTool",
     "MemoryJournal",
     "Message",
     "MessagesEndpoint",
@@ -186,8 +202,10 @@ __all__ = [
     "RunOptions",
     "RunResult",
     "RunStream",
+    "SamplingRequest",
     "ScriptedCall",
     "ScriptedModel",
+    "ServerStatus",
     "StatusError",
     "StreamBroken",
     "SystemMessage",
@@ -222,6 +240,7 @@ __all__ = [
     "dump_messages",
     "from_openai",
     "load_messages",
+    "mcp_servers",
     "moonshot_web_search",
     "profile_for",
     "to_openai",

@@ -4,6 +4,7 @@ KimiAgentError
 ├── UserError                  the caller's mistake: the message says what to change
 │   ├── ToolDefinitionError    a function or schema that cannot become a tool
 │   └── NoOutput               the output of a run that ended without one was asked for
+├── MCPServerError             an MCP server cannot be reached, or failed; `server`
 └── ProviderError              the endpoint's failure; `status`, `request_id`, `retryable`
     ├── ConnectionFailed       no connection, or it broke before the first byte of an answer
     ├── ProviderTimeout        connect, first byte, idle stream, the whole call, or the wait for a place
@@ -58,6 +59,18 @@ class ToolDefinitionError(UserError):
 
 class NoOutput(UserError):
     """The typed output of a run was asked for that ended without one: look at `stop_reason` first."""
+
+
+class MCPServerError(KimiAgentError):
+    """An MCP server cannot be started or reached, or it failed. Inside a run it is no exception, but the result of the call.
+
+    Attributes:
+        server: the server's name.
+    """
+
+    def __init__(self, message: str, *, server: str = "") -> None:
+        super().__init__(message)
+        self.server = server
 
 
 class ProviderError(KimiAgentError):

@@ -1,0 +1,144 @@
+"""A server behind a URL: streamable HTTP, or the older SSE.
+
+The SDK's transport lets one failed request take the whole connection down, and tells of an HTTP error only that there was one. This
+client answers for the server then: a request that failed becomes the JSON-RPC error of that one request, which says what happened,
+and whether the server can have seen it.
+"""
+
+import json
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+from mcp.client.sse import sse_client
+from mcp.client.streamable_http import streamable_http_client
+from mcp_types import PARSE_ERROR, JSONRPCError, JSONRPCResponse
+from typing_extensions import override
+
+from kimi_agent.mcp.client.event_stream import only_messages
+from kimi_agent.mcp.client.mending import read_message
+from kimi_agent.redact import excerpt, redact, register_header
+
+FAILED = -32_050  # in JSON-RPC's range for what is no part of it; the SDK has -32000 for a closed connection
+NOT_SENT, LOST, STATUS = "not_sent", "lost", "http_status"  # keys of an error's data
+_CONNECT = 10.0  # seconds
+_FOR_EVER = 10.0**9
+_EXCERPT = 300
+_KEPT = ("www-authenticate", "mcp-session-id", "retry-after")
+_NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol, httpx2.ProxyError)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server is, and what it is sent with each request."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    auth: httpx2.Auth | None = field(default=None, repr=False)
+
+
+@asynccontextmanager
+async def http_transport(address: Address) -> AsyncGenerator[Any]:
+    """Streamable HTTP: the streams that a session of the SDK speaks through."""
+    # A tool may be silent for as long as it takes: what bounds a call is its own time-out.
+    timeout = httpx2.Timeout(_CONNECT, read=None, write=30.0)
+    async with (
+        _Answering(headers=_headers(address), auth=address.auth, timeout=timeout) as client,
+        streamable_http_client(address.url, http_client=client, max_sse_event_size=64 * 2**20) as streams,
+    ):
+        yield streams
+
+
+@asynccontextmanager
+async def sse_transport(address: Address) -> AsyncGenerator[Any]:
+    """The transport of 2024-11-05, for old servers."""
+    async with sse_client(
+        address.url, headers=_headers(address), auth=address.auth, timeout=_CONNECT, sse_read_timeout=_FOR_EVER
+    ) as streams:
+        yield streams
+
+
+def _headers(address: Address) -> dict[str, str]:
+    for name, value in address.headers.items():
+        register_header(name, value)
+    return dict(address.headers)
+
+
+class _Answering(httpx2.AsyncClient):
+    """Answers for a server that does not."""
+
+    @override
+    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:  # type: ignore[override]
+        asked = _asked(request)
+        try:
+            response = await super().send(request, **options)
+            if asked is None or response.status_code == 202 or response.has_redirect_location:
+                return response
+            kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if kind == "text/event-stream" and response.is_success:
+                return only_messages(response)
+            body = await response.aread()
+        except httpx2.HTTPError as e:
+            if asked is None:
+                raise
+            return _failed(request, asked, 200, _text_of(e), {NOT_SENT: isinstance(e, _NOT_SENT), LOST: True})
+        except Exception as e:  # the authorisation failed
+            if asked is None:
+                raise
+            return _failed(request, asked, 200, f"{type(e).__name__}: {redact(str(e))}", {NOT_SENT: True})
+        if (answer := _answer_in(body)) is not None:
+            return _answered(response, answer)
+        if response.is_success:
+            told = f"answered with {kind or 'nothing'} instead of JSON: {excerpt(body.decode('utf-8', 'replace'), _EXCERPT)}"
+            return _failed(request, asked, 200, told, {}, PARSE_ERROR)
+        told = f"HTTP {response.status_code} {response.reason_phrase}: {excerpt(body.decode('utf-8', 'replace'), _EXCERPT)}"
+        return _failed(request, asked, response.status_code, told, {STATUS: response.status_code}, headers=response.headers)
+
+
+def _asked(request: httpx2.Request) -> object | None:
+    """The id of the JSON-RPC request that this is, if it is one."""
+    if request.method != "POST" or not request.headers.get("content-type", "").startswith("application/json"):
+        return None
+    try:
+        message = json.loads(request.content)
+    except (ValueError, httpx2.RequestNotRead):
+        return None
+    return message.get("id") if isinstance(message, dict) and "method" in message else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+
+
+def _answer_in(body: bytes) -> dict[str, Any] | None:
+    """The JSON-RPC answer that a body is, or stands for, if it does."""
+    message = read_message(body)
+    if not isinstance(message, JSONRPCResponse | JSONRPCError):
+        return None
+    return message.model_dump(by_alias=True, mode="json", exclude_unset=True)
+
+
+def _answered(response: httpx2.Response, answer: dict[str, Any]) -> httpx2.Response:
+    """The server's answer; an error with the HTTP status that the SDK would drop: a session that is gone is told by it."""
+    error = answer.get("error")
+    if error is not None and not response.is_success and error.get("data") is None:
+        answer["error"] = {**error, "data": {STATUS: response.status_code}}
+    kept = {name: response.headers[name] for name in _KEPT if name in response.headers}
+    return httpx2.Response(response.status_code, headers=kept, json=answer, request=response.request)
+
+
+def _text_of(error: httpx2.HTTPError) -> str:
+    text = redact(str(error))
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _failed(
+    request: httpx2.Request,
+    asked: object,
+    status: int,
+    text: str,
+    data: dict[str, Any],
+    code: int = FAILED,
+    headers: httpx2.Headers | None = None,
+) -> httpx2.Response:
+    error = {"code": code, "message": text, "data": data}
+    kept = {name: headers[name] for name in _KEPT if headers is not None and name in headers}
+    return httpx2.Response(status, headers=kept, json={"jsonrpc": "2.0", "id": asked, "error": error}, request=request)

@@ -1,0 +1,218 @@
+"""A server's answers, put right where that can be: one bad entry must not cost the list, nor one bad block the result.
+
+The SDK refuses a message whole. These streams stand between a transport and a session: they remember what was asked, and leave out
+of the answer, or put into words, what is malformed in it, before the session sees it.
+"""
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import Any, Self, cast
+
+import mcp_types as types
+from anyio import EndOfStream
+from mcp.shared.message import SessionMessage
+from mcp_types import INTERNAL_ERROR, JSONRPCError, JSONRPCRequest, JSONRPCResponse
+from mcp_types.methods import validate_server_result
+from mcp_types.version import LATEST_MODERN_VERSION
+from pydantic import TypeAdapter
+
+from kimi_agent.redact import get_logger
+
+log = get_logger(__name__)
+_block: TypeAdapter[types.ContentBlock] = TypeAdapter(types.ContentBlock)
+_CACHING = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}  # what a page of 2026-07-28 has besides
+_REMEMBERED = 10_000  # requests under way
+_SHOWN = 2000  # characters of a block of a kind that nobody knows
+
+
+def read_message(line: bytes | str) -> types.JSONRPCMessage | None:
+    """The message that a line is; an answer that is none, as the error that ends its request; None for anything else."""
+    try:
+        return types.jsonrpc_message_adapter.validate_json(line, by_name=False)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        read = json.loads(line)  # it goes deeper than pydantic's reader
+    except (ValueError, RecursionError):
+        return None
+    return _understood(cast(dict[str, Any], read)) if isinstance(read, dict) else None
+
+
+def _understood(message: dict[str, Any]) -> types.JSONRPCMessage | None:
+    try:
+        return types.jsonrpc_message_adapter.validate_python(message, by_name=False)
+    except (ValueError, RecursionError):
+        pass
+    asked = message.get("id")
+    if "method" in message or not isinstance(asked, str | int) or isinstance(asked, bool):
+        return None
+    return JSONRPCError(jsonrpc="2.0", id=asked, error=_error_in(message))
+
+
+def _error_in(message: dict[str, Any]) -> types.ErrorData:
+    error: Any = message.get("error")
+    told = cast(dict[str, Any], error).get("message") if isinstance(error, dict) else error
+    if error is not None:
+        return types.ErrorData(code=INTERNAL_ERROR, message=f"an error that is not told properly: {_short(told or error)}")
+    return types.ErrorData(code=INTERNAL_ERROR, message=f"an answer that is none: {_short(message.get('result'))}")
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+@asynccontextmanager
+async def mending(transport: AbstractAsyncContextManager[Any], server: str) -> AsyncGenerator[tuple["_Incoming", "_Outgoing"]]:
+    """A transport's streams, whose answers are put right."""
+    async with transport as (incoming, outgoing):
+        asked: dict[str | int, str] = {}
+        yield _Incoming(incoming, asked, Mender(server)), _Outgoing(outgoing, asked)
+
+
+class _Outgoing:
+    """Remembers what is asked."""
+
+    def __init__(self, inner: Any, asked: dict[str | int, str]) -> None:
+        self._inner, self._asked = inner, asked
+
+    async def send(self, item: SessionMessage) -> None:
+        if isinstance(item.message, JSONRPCRequest) and item.message.method in Mender.METHODS:
+            self._asked[item.message.id] = item.message.method
+            if len(self._asked) > _REMEMBERED:  # those that were never answered
+                del self._asked[next(iter(self._asked))]
+        await self._inner.send(item)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.aclose()
+
+
+class _Incoming:
+    """Puts the answers right. `last_context` is the SDK's: the variables of the task that a message came in."""
+
+    def __init__(self, inner: Any, asked: dict[str | int, str], mender: "Mender") -> None:
+        self._inner, self._asked, self._mender = inner, asked, mender
+
+    @property
+    def last_context(self) -> Any:
+        return getattr(self._inner, "last_context", None)
+
+    async def receive(self) -> SessionMessage | Exception:
+        item: SessionMessage | Exception = await self._inner.receive()
+        if isinstance(item, SessionMessage) and isinstance(item.message, JSONRPCResponse | JSONRPCError):
+            method = self._asked.pop(item.message.id, None) if item.message.id is not None else None
+            if method is not None and isinstance(item.message, JSONRPCResponse):
+                item.message.result = self._mender.mended(method, item.message.result)
+        return item
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> SessionMessage | Exception:
+        try:
+            return await self.receive()
+        except EndOfStream:
+            raise StopAsyncIteration from None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.aclose()
+
+
+class Mender:
+    """Mends the answers of one server."""
+
+    METHODS = ("initialize", "tools/list", "tools/call")
+
+    def __init__(self, server: str) -> None:
+        self._server, self._version = server, LATEST_MODERN_VERSION
+
+    def mended(self, method: str, result: dict[str, Any]) -> dict[str, Any]:
+        """The answer to a request of this method."""
+        try:
+            return self._mended(method, result)
+        except Exception:  # what else a server may think of: the connection is not to break over it
+            log.exception("an answer of the MCP server %s cannot be put right", self._server)
+            return result
+
+    def _mended(self, method: str, result: dict[str, Any]) -> dict[str, Any]:
+        if method == "tools/call":
+            return mended_result(result)
+        if method == "tools/list":
+            return self._mended_list(result)
+        self._version = str(result.get("protocolVersion"))  # what is right in a list hangs on it
+        return result
+
+    def _mended_list(self, result: dict[str, Any]) -> dict[str, Any]:
+        """Without the entries that are no tools."""
+        tools: Any = result.get("tools")
+        if not isinstance(tools, list):
+            log.warning("the MCP server %s lists its tools as what is no list: %s", self._server, _short(tools))
+            return {**result, "tools": []}
+        return {**result, "tools": [tool for each in cast(list[Any], tools) if (tool := self._tool(each)) is not None]}
+
+    def _tool(self, entry: Any) -> dict[str, Any] | None:
+        if not isinstance(entry, dict):
+            log.warning("the MCP server %s lists what is no tool; it is left out: %s", self._server, _short(entry))
+            return None
+        tool = {k: v for k, v in cast(dict[str, Any], entry).items() if v is not None}
+        tool["inputSchema"] = _schema(tool.get("inputSchema", {}))
+        for optional in ("outputSchema", "annotations", "execution", "icons", "title", "description", "_meta"):
+            if self._fits(tool):
+                break
+            tool.pop(optional, None)
+        if not tool.get("name") or not self._fits(tool):
+            name = _short(tool.get("name"))
+            log.warning("the MCP server %s lists a tool that cannot be called; it is left out: %s", self._server, name)
+            return None
+        return tool
+
+    def _fits(self, tool: dict[str, Any]) -> bool:
+        try:
+            with suppress(KeyError):  # a version that the SDK does not know: it refuses it elsewhere
+                validate_server_result("tools/list", self._version, {"tools": [tool], **_CACHING})
+            return bool(types.Tool.model_validate(tool, by_name=False))
+        except (ValueError, RecursionError):
+            return False
+
+
+def _schema(schema: Any) -> Any:
+    """A schema of type object, without keywords whose values are of a wrong kind."""
+    if not isinstance(schema, dict):
+        return schema
+    known = cast(dict[str, Any], schema)
+    odd = {"required": list, "properties": dict}
+    kept: dict[str, Any] = {k: v for k, v in known.items() if k not in odd or isinstance(v, odd[k])}
+    return {"type": "object", **kept}
+
+
+def mended_result(result: dict[str, Any]) -> dict[str, Any]:
+    """A result whose blocks are all of known kinds: one that is not is told in words."""
+    if result.get("resultType", "complete") != "complete":
+        return result
+    content: Any = result.get("content", [])
+    blocks: list[Any] = content if isinstance(content, list) else [content]  # pyright: ignore[reportUnknownVariableType]
+    mended = {**result, "content": [_told(block) for block in blocks]}
+    if not isinstance(mended.get("isError", False), bool):
+        mended["isError"] = bool(mended["isError"])
+    return mended
+
+
+def _told(block: Any) -> Any:
+    try:
+        _block.validate_python(block, by_name=False)
+    except (ValueError, RecursionError):
+        return {"type": "text", "text": _short(block)}
+    return block
