@@ -86,11 +86,19 @@ from kimi_agent.tooling.tool import Tool, ToolRules, tool
 from kimi_agent.tooling.toolset import FunctionToolset, Toolset
 
 if TYPE_CHECKING:
-    from kimi_agent.mcp.client.elicitation import Elicitation
-    from kimi_agent.mcp.client.many import MCPServers, mcp_servers
-    from kimi_agent.mcp.client.sampling import SamplingRequest
-    from kimi_agent.mcp.client.server import MCPServer, ServerStatus
-    from kimi_agent.mcp.client.tools import MCPTool
+    from kimi_agent.mcp import (
+        AgentTool,
+        Elicitation,
+        MCPServer,
+        MCPServers,
+        MCPService,
+        MCPTool,
+        OAuth,
+        SamplingRequest,
+        ServerStatus,
+        mcp_servers,
+        serve_mcp,
+    )
     from kimi_agent.message_json import dump_messages, from_openai, load_messages, to_openai
     from kimi_agent.models.completions_endpoint import CompletionsEndpoint
     from kimi_agent.models.endpoint import ChatEndpoint
@@ -113,11 +121,9 @@ _LATER = {
     "FallbackModel": "kimi_agent.models.fallback",
     "LimitedModel": "kimi_agent.models.limited",
     "Limiter": "kimi_agent.models.limiter",
-    "Elicitation": "kimi_agent.mcp.client.elicitation",
-    **dict.fromkeys(("MCPServer", "ServerStatus"), "kimi_agent.mcp.client.server"),
-    **dict.fromkeys(("MCPServers", "mcp_servers"), "kimi_agent.mcp.client.many"),
-    "MCPTool": "kimi_agent.mcp.client.tools",
-    "SamplingRequest": "kimi_agent.mcp.client.sampling",
+    **dict.fromkeys(("AgentTool", "MCPService", "serve_mcp"), "kimi_agent.mcp"),
+    **dict.fromkeys(("Elicitation", "OAuth", "SamplingRequest", "ServerStatus"), "kimi_agent.mcp"),
+    **dict.fromkeys(("MCPServer", "MCPServers", "MCPTool", "mcp_servers"), "kimi_agent.mcp"),
     "MessagesEndpoint": "kimi_agent.models.messages_endpoint",
     "Moonshot": "kimi_agent.models.moonshot",
     "moonshot_web_search": "kimi_agent.tooling.hosted",
@@ -139,6 +145,7 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "Agent",
+    "AgentTool",
     "ApprovalRequested",
     "Approve",
     "Approver",
@@ -171,6 +178,7 @@ __all__ = [
     "MCPServer",
     "MCPServerError",
     "MCPServers",
+    "MCPService",
     "MCPTool",
     "MemoryJournal",
     "Message",
@@ -182,6 +190,7 @@ __all__ = [
     "Moonshot",
     "NativeOutput",
     "NoOutput",
+    "OAuth",
     "Overloaded",
     "Pending",
     "Price",
@@ -243,6 +252,7 @@ __all__ = [
     "mcp_servers",
     "moonshot_web_search",
     "profile_for",
+    "serve_mcp",
     "to_openai",
     "tool",
 ]

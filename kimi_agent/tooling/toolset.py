@@ -134,7 +134,7 @@ async def collect(
         held: whose bare names were, in the turns before.
     """
     slow = [toolset for toolset in toolsets if toolset.slow]
-    answers = await _together(slow, context) if len(slow) > 1 else {}
+    answers = await asked_together(slow, context) if len(slow) > 1 else {}
     tools: list[AnyTool] = []
     for toolset in toolsets:
         tools += answers[id(toolset)] if id(toolset) in answers else await toolset.tools(context)
@@ -146,8 +146,8 @@ async def collect(
     return distinct(tools, reserved, held)
 
 
-async def _together(toolsets: Iterable[Toolset], context: RunContext[Any]) -> dict[int, Sequence[AnyTool]]:
-    """Their answers, by the `id` of each: a toolset need not be hashable."""
+async def asked_together(toolsets: Iterable[Toolset], context: RunContext[Any]) -> dict[int, Sequence[AnyTool]]:
+    """Their answers, by the `id` of each: a toolset need not be hashable. What one raises is raised as it is."""
 
     async def ask(toolset: Toolset) -> Sequence[AnyTool]:
         return await toolset.tools(context)

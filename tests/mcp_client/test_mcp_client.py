@@ -1,8 +1,10 @@
 """An MCP server's tools in an agent, against a real server on the official SDK; mostly over HTTP: one process for all tests."""
 
 import asyncio
+import inspect
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -388,3 +390,16 @@ def test_a_server_behind_a_url_is_named_by_its_host() -> None:
 def test_secrets_are_not_shown() -> None:
     server = MCPServer("npx", env={"API_TOKEN": "hunter2hunter2"}, name="x")
     assert "hunter2" not in f"{server!r} {server.options!r}"
+
+
+def test_every_knob_stands_in_the_docs_with_its_default() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "mcp.md").read_text(encoding="utf-8")
+    knobs = page.partition("## Knobs")[2]
+    for name, parameter in inspect.signature(MCPServer).parameters.items():
+        assert f"`{name}`" in page or f"{name}=" in page or name == "command", name
+        if name in ("start_timeout", "log_level") or isinstance(parameter.default, bool):
+            row = next((line for line in knobs.splitlines() if line.startswith("| ") and f"`{name}`" in line), None)
+            if name == "sampling":
+                continue  # the row says "none" for several
+            shown = f"{parameter.default:g}" if isinstance(parameter.default, float) else f"{parameter.default!r}".replace("'", '"')
+            assert row is not None and shown in row, f"{name}: {row}"

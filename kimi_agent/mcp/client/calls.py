@@ -17,6 +17,7 @@ from kimi_agent.errors import MCPServerError
 from kimi_agent.mcp.client.causes import cause_of
 from kimi_agent.mcp.client.connection import Connection, Live
 from kimi_agent.mcp.client.http import LOST, NOT_SENT, STATUS
+from kimi_agent.mcp.client.patience import patiently
 
 T = TypeVar("T")
 _ATTEMPTS = 5
@@ -52,9 +53,8 @@ async def request(
         if live is None:
             starts -= 1
             continue
-        clock = asyncio.timeout(timeout)
         try:
-            async with clock:
+            async with patiently(timeout, connection.waits_for_person):
                 answer = await ask(live)
         except MCPError as e:
             if not (what := _loss(e, live)):
@@ -63,8 +63,8 @@ async def request(
             if attempt + 1 == _ATTEMPTS or not (repeatable or _was_not_seen(e)):
                 raise _given_up(e, what, name, seen=not (repeatable or _was_not_seen(e))) from e
             await asyncio.sleep(_PAUSE * attempt)
-        except (asyncio.CancelledError, TimeoutError):
-            connection.doubt(live, timeout, at_once=clock.expired())
+        except (asyncio.CancelledError, TimeoutError) as e:
+            connection.doubt(live, timeout, at_once=isinstance(e, TimeoutError))
             raise
         except ValidationError as e:
             raise MCPServerError(f"the MCP server {name!r} {cause_of(e, 0)}", server=name) from e

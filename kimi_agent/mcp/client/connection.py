@@ -21,7 +21,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from kimi_agent.errors import MCPServerError, UserError
 from kimi_agent.mcp.client.causes import Lost, cause_of
 from kimi_agent.mcp.client.lines import Tail
-from kimi_agent.mcp.client.patience import patient
+from kimi_agent.mcp.client.patience import patiently
 from kimi_agent.redact import get_logger, redact
 
 log = get_logger(__name__)
@@ -48,7 +48,7 @@ class Wiring(Protocol):
         ...
 
     def waits_for_person(self) -> bool:
-        """Whether somebody is being asked to sign in, which takes people longer than machines."""
+        """Whether somebody is being asked something, or to sign in: people take longer than machines."""
         ...
 
     def attend(self, live: "Live") -> Awaitable[None] | None:
@@ -185,6 +185,10 @@ class Connection:
         if not opened.done():
             opened.set_exception(error)
 
+    def waits_for_person(self) -> bool:
+        """Whether somebody is being asked something: the clock of a request stands still meanwhile."""
+        return self._wiring.waits_for_person()
+
     def settled(self) -> None:
         """A request was answered: it works, and the next attempt after a loss need not wait."""
         self._delay = 0.0
@@ -195,7 +199,7 @@ class Connection:
         """The connection, entered within the time-out, and left within another."""
         stack, failure = AsyncExitStack(), None
         try:
-            async with patient(self._start_timeout, self._wiring.waits_for_person):
+            async with patiently(self._start_timeout, self._wiring.waits_for_person):
                 live = await self._greet(stack)
             yield live
         except BaseException as e:

@@ -87,7 +87,7 @@ class _Answering(httpx2.AsyncClient):
         except Exception as e:  # the authorisation failed
             if asked is None:
                 raise
-            return _failed(request, asked, 200, f"{type(e).__name__}: {redact(str(e))}", {NOT_SENT: True})
+            return _failed(request, asked, 200, f"{type(e).__name__}: {redact(str(e))}", {})
         if (answer := _answer_in(body)) is not None:
             return _answered(response, answer)
         if response.is_success:

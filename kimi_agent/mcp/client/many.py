@@ -6,12 +6,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from kimi_agent.background import background_loop
 from kimi_agent.errors import UserError
 from kimi_agent.mcp.client.config import ServerConfig, read_config
 from kimi_agent.mcp.client.server import MCPServer
 from kimi_agent.tooling.context import RunContext
 from kimi_agent.tooling.tool import Tool
-from kimi_agent.tooling.toolset import Toolset
+from kimi_agent.tooling.toolset import Toolset, asked_together
 
 
 class MCPServers(Toolset):
@@ -41,9 +42,8 @@ class MCPServers(Toolset):
 
     async def tools(self, context: RunContext[Any]) -> Sequence[Tool[..., Any]]:
         """Those of all servers. Names that two of them have are told apart by the agent."""
-        async with asyncio.TaskGroup() as group:
-            asked = [group.create_task(server.tools(context)) for server in self]
-        return [tool for task in asked for tool in task.result()]
+        answers = await asked_together(self, context)
+        return [tool for server in self for tool in answers[id(server)]]
 
     async def connect(self) -> dict[str, BaseException | None]:
         """Starts all, side by side; by name, what failed, or None."""
@@ -56,6 +56,10 @@ class MCPServers(Toolset):
         async with asyncio.TaskGroup() as group:
             for server in self:
                 group.create_task(server.aclose())
+
+    def close(self) -> None:
+        """As `aclose`, for code that is not async: what `run_sync` has started."""
+        background_loop().run(self.aclose)
 
     async def __aenter__(self) -> Self:
         return self

@@ -8,8 +8,11 @@ _LOOKS = 0.25  # seconds between looks
 
 
 @asynccontextmanager
-async def patient(seconds: float, waits: Callable[[], bool]) -> AsyncGenerator[None]:
-    """Raises TimeoutError after `seconds` in which nobody was asked. Who asks a person has a time-out of its own for that."""
+async def patiently(seconds: float | None, waits: Callable[[], bool]) -> AsyncGenerator[None]:
+    """Raises TimeoutError after `seconds` in which nobody was asked; None: never. Who asks a person has a time-out of its own."""
+    if seconds is None:
+        yield
+        return
     loop = asyncio.get_running_loop()
 
     def look(clock: asyncio.Timeout) -> None:

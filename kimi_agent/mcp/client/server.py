@@ -1,9 +1,9 @@
 """`MCPServer`: an MCP server as a toolset."""
 
 import asyncio
+import contextvars
 import inspect
 import time
-import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import mcp_types as types
 from mcp import MCPError
 
+from kimi_agent.background import background_loop
 from kimi_agent.errors import MCPServerError
 from kimi_agent.mcp.client.calls import request
 from kimi_agent.mcp.client.causes import cause_of
@@ -72,9 +73,9 @@ class _InLoop:
 
     def __init__(self, options: Options) -> None:
         self.flights, self.listed = Flights(), ToolList()
-        wiring = ServerWiring(options, self.flights, self.listed)
+        self.wiring = ServerWiring(options, self.flights, self.listed)
         carries_all = options.transport != "http"
-        self.connection = Connection(options.name, wiring, options.start_timeout, carries_all=carries_all)
+        self.connection = Connection(options.name, self.wiring, options.start_timeout, carries_all=carries_all)
         self.made_of: Sequence[types.Tool] | None = None
         self.made: tuple[Tool[..., Any], ...] = ()
         self.warned = False
@@ -150,7 +151,7 @@ class MCPServer(Toolset):
             elicit = ask_in_terminal
         given = {k: v for k, v in locals().items() if k in _OPTION_NAMES}
         self.options = checked(given)
-        self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _InLoop] = weakref.WeakKeyDictionary()
+        self._loops: dict[asyncio.AbstractEventLoop, _InLoop] = {}
 
     def __repr__(self) -> str:
         return f"MCPServer({self.name!r}, {self.options.transport})"
@@ -184,6 +185,8 @@ class MCPServer(Toolset):
         loop = asyncio.get_running_loop()
         here = self._loops.get(loop)
         if here is None:
+            for other in [each for each in self._loops if each.is_closed()]:
+                del self._loops[other]
             here = self._loops[loop] = _InLoop(self.options)
         return here
 
@@ -205,7 +208,7 @@ class MCPServer(Toolset):
         return self._made(here)
 
     def _missing(self, here: _InLoop, why: str) -> None:
-        if self.options.required:
+        if self.options.required and here.listed.known is None:
             raise MCPServerError(why, server=self.name)
         if not here.warned:  # once, until it works again
             here.warned = True
@@ -227,7 +230,8 @@ class MCPServer(Toolset):
         if self.options.required and here.listed.known is None:
             raise MCPServerError(here.connection.error, server=self.name)
         if here.refreshing is None or here.refreshing.done():
-            here.refreshing = asyncio.get_running_loop().create_task(self._back(here))
+            loop = asyncio.get_running_loop()
+            here.refreshing = loop.create_task(self._back(here), context=contextvars.Context())  # no run's variables
 
     async def _back(self, here: _InLoop) -> None:
         try:
@@ -368,7 +372,12 @@ class MCPServer(Toolset):
         if here is not None:
             if here.refreshing is not None:
                 here.refreshing.cancel()
+                await asyncio.wait([here.refreshing])
             await here.connection.aclose()
+
+    def close(self) -> None:
+        """As `aclose`, for code that is not async: what `run_sync` has started."""
+        background_loop().run(self.aclose)
 
     async def __aenter__(self) -> Self:
         await self.connect()

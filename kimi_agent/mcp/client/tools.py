@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kimi_agent.mcp.client.server import MCPServer
 
 log = get_logger(__name__)
+_FOR_PEOPLE = 600.0  # seconds more for calls in which somebody may be asked
 
 
 class MCPTool(Tool[..., Any]):
@@ -86,5 +87,6 @@ def _rules(tool: types.Tool, options: Options) -> ToolRules:
     hints = tool.annotations if options.trust_annotations else None
     harmless = hints is not None and bool(hints.read_only_hint or hints.idempotent_hint)
     # The server's own clock begins when it is asked; this one is for all, with a start that may be needed before.
-    timeout = None if options.timeout is None else options.timeout + options.start_timeout + PING_TIMEOUT
+    more = options.start_timeout + PING_TIMEOUT + (_FOR_PEOPLE if options.elicit else 0.0)
+    timeout = None if options.timeout is None else options.timeout + more
     return ToolRules(timeout=timeout, idempotent=harmless, needs_approval=options.needs_approval, deferrable=True)

@@ -33,6 +33,7 @@ class ServerWiring:
     def __init__(self, options: Options, flights: Flights, tools: ToolList) -> None:
         self._options, self._flights, self._tools = options, flights, tools
         self._provider: httpx2.Auth | None = None
+        self._questions = 0
 
     def transport(self, tail: Tail, lost: Callable[[str], None]) -> AbstractAsyncContextManager[Any]:
         """The streams to the server."""
@@ -52,8 +53,8 @@ class ServerWiring:
         return self._provider
 
     def waits_for_person(self) -> bool:
-        """Whether somebody is being asked to sign in."""
-        return bool(getattr(self._provider, "waiting", False))
+        """Whether somebody is being asked something, or to sign in: people take longer than machines."""
+        return self._questions > 0 or bool(getattr(self._provider, "waiting", False))
 
     def client(self, transport: Any, mode: Literal["auto", "legacy"]) -> Client:
         """The SDK's client; what it can do for the server is told by the callbacks that it has."""
@@ -123,7 +124,11 @@ class ServerWiring:
 
     async def _on_elicitation(self, context: Any, params: types.ElicitRequestParams) -> Any:
         assert self._options.elicit is not None
-        return await Questioner(self._options.name, self._options.elicit).answer(params)
+        self._questions += 1
+        try:
+            return await Questioner(self._options.name, self._options.elicit).answer(params)
+        finally:
+            self._questions -= 1
 
     async def _on_roots(self, context: Any) -> types.ListRootsResult:
         roots = [types.Root(uri=path.as_uri(), name=path.name) for path in self._options.roots]  # pyright: ignore[reportArgumentType]
