@@ -6,7 +6,6 @@ calls share one run: it is approved, started and journalled as started once, and
 """
 
 import asyncio
-import inspect
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +15,7 @@ from kimi_agent.errors import ModelRetry, UserError
 from kimi_agent.events import ApprovalRequested, Event, ToolBegin, ToolEnd
 from kimi_agent.messages import ToolCall, ToolMessage
 from kimi_agent.records import CallDecided, CallFinished, CallPending, CallStarted, Record
-from kimi_agent.redact import get_logger
-from kimi_agent.tooling.approval import Approve, Approver, Decision, Decline, declined
+from kimi_agent.tooling.approval import Approve, Approver, Decline, decision_of, declined, needs_approval
 from kimi_agent.tooling.context import RunContext
 from kimi_agent.tooling.execute import Refused, cancelled_from_outside, check, find, parse, run_tool
 from kimi_agent.tooling.hooks import Hooks, expect
@@ -27,7 +25,6 @@ from kimi_agent.tooling.tool import Tool
 
 AnyTool = Tool[..., Any]
 _Shared = ToolCall | ToolResult | Pending | None
-log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,11 +219,11 @@ class Dispatcher:
 
     async def _approved(self, tool: AnyTool, context: RunContext[Any], call: ToolCall, arguments: dict[str, Any]) -> None:
         """Returns if the call may run; raises Refused or _Waits. A decision that the journal holds is not asked for again."""
-        if not await _needs_approval(tool, context, arguments):
+        if not await needs_approval(tool, context, arguments):
             return
         known = self._ledger.decisions.get(call.id)
         if known is None:
-            decision = await self._decision(context, call, arguments)
+            decision = await decision_of(self._approver, context, call, arguments)
             if isinstance(decision, Pending):
                 raise _Waits(decision)
             reason = decision.reason if isinstance(decision, Decline) else ""
@@ -234,17 +231,6 @@ class Dispatcher:
             await self._ledger.record(self._ledger.made(CallDecided, call_id=call.id, approved=known.approved, reason=reason))
         if not known.approved:
             raise Refused(declined(known.reason))
-
-    async def _decision(self, context: RunContext[Any], call: ToolCall, arguments: dict[str, Any]) -> Decision:
-        """What the approver says; True and False will do, and a function that is not async."""
-        said: Any = self._approver(context, call, arguments)
-        if inspect.isawaitable(said):
-            said = await said
-        if isinstance(said, bool):
-            return Approve() if said else Decline()
-        if not isinstance(said, Approve | Decline | Pending):
-            raise UserError(f"the approver returned {said!r}: return Approve(), Decline(reason) or Pending(reason)")
-        return said
 
     async def _run(
         self, tool: AnyTool, context: RunContext[Any], call: ToolCall, arguments: dict[str, Any]
@@ -281,19 +267,6 @@ class Dispatcher:
         if (tool is None or not tool.rules.repeatable) and (reminder := self._ledger.guard.heard(call, message.content)):
             message = ToolMessage(call.id, message.name, (*message.content, reminder), message.is_error)
         return message
-
-
-async def _needs_approval(tool: AnyTool, context: RunContext[Any], arguments: dict[str, Any]) -> bool:
-    """What the tool's rule says; a rule that fails is on the safe side."""
-    needed = tool.rules.needs_approval
-    if not callable(needed):
-        return needed
-    try:
-        said = needed(context, arguments)
-        return bool(await said if inspect.isawaitable(said) else said)
-    except Exception:
-        log.exception("needs_approval of %s failed: the call must be approved", tool.name)
-        return True
 
 
 class _Waits(Exception):

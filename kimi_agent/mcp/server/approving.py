@@ -1,23 +1,20 @@
 """Who decides on a tool that needs approval: the server's approver, else the client's user, else nobody, and it does not run."""
 
-import inspect
 import json
 from typing import TYPE_CHECKING, Any
 
-from kimi_agent.errors import UserError
 from kimi_agent.mcp.server.asks import ClientRefused
 from kimi_agent.mcp.server.caller import Caller
 from kimi_agent.messages import ToolCall
-from kimi_agent.redact import get_logger
-from kimi_agent.tooling.approval import Approve, Approver, Decision, Decline, Pending, declined
+from kimi_agent.tooling.approval import Approve, Approver, Decision, Decline, decision_of, declined, needs_approval
 from kimi_agent.tooling.context import RunContext
 from kimi_agent.tooling.execute import Refused
+from kimi_agent.tooling.result import Pending
 from kimi_agent.tooling.tool import Tool
 
 if TYPE_CHECKING:
     from kimi_agent.mcp.server.call import ServedCall
 
-log = get_logger(__name__)
 _SHOWN = 2000  # characters of the arguments
 _QUESTION = {
     "type": "object",
@@ -30,13 +27,13 @@ async def approve(
     tool: Tool[..., Any], call: "ServedCall", context: RunContext[Any], arguments: dict[str, Any], approver: Approver | None
 ) -> None:
     """Returns if the call may run. Raises Refused, with a text for the client's model."""
-    if not await _is_needed(tool, context, arguments):
+    if not await needs_approval(tool, context, arguments):
         return
     made = ToolCall(context.call_id, tool.name, json.dumps(arguments, default=str, ensure_ascii=False))
     if approver is None:
         decision = await ask_user(Caller(call), made)
     else:
-        decision = await _decided(approver, context, made, arguments)
+        decision = await decision_of(approver, context, made, arguments)
     if isinstance(decision, Decline):
         raise Refused(declined(decision.reason))
     if isinstance(decision, Pending):
@@ -53,27 +50,3 @@ async def ask_user(caller: Caller, call: ToolCall) -> Decision:
     except ClientRefused as e:
         return Pending(str(e))
     return Approve() if said and said.get("approve") is True else Decline()
-
-
-async def _is_needed(tool: Tool[..., Any], context: RunContext[Any], arguments: dict[str, Any]) -> bool:
-    """What the tool's rule says; a rule that fails is on the safe side."""
-    needed = tool.rules.needs_approval
-    if not callable(needed):
-        return needed
-    try:
-        said = needed(context, arguments)
-        return bool(await said if inspect.isawaitable(said) else said)
-    except Exception:
-        log.exception("needs_approval of %s failed: the call must be approved", tool.name)
-        return True
-
-
-async def _decided(approver: Approver, context: RunContext[Any], call: ToolCall, arguments: dict[str, Any]) -> Decision:
-    said: Any = approver(context, call, arguments)
-    if inspect.isawaitable(said):
-        said = await said
-    if isinstance(said, bool):
-        return Approve() if said else Decline()
-    if not isinstance(said, Approve | Decline | Pending):
-        raise UserError(f"the approver returned {said!r}: return Approve(), Decline(reason) or Pending(reason)")
-    return said
