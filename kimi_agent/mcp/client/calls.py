@@ -22,6 +22,7 @@ from kimi_agent.mcp.client.patience import patiently
 T = TypeVar("T")
 _ATTEMPTS = 5
 _STARTS = 3
+_LOSSES = 1  # times that a request which may be repeated is sent again although the server may have seen it
 _PAUSE = 0.3  # seconds, times the number of attempts
 _SOON = 3.0  # seconds; a start that took longer to fail is not tried again for one request
 
@@ -47,7 +48,7 @@ async def request(
 
     Raises MCPError, the server's own refusal; MCPServerError where it cannot be reached; OutcomeUnknown; TimeoutError.
     """
-    starts = _STARTS if insist else 1
+    starts, losses = _STARTS if insist else 1, 0
     for attempt in range(_ATTEMPTS):
         live = await _reached(connection, again=starts > 1, patient=patient or attempt > 0)
         if live is None:
@@ -60,8 +61,10 @@ async def request(
             if not (what := _loss(e, live)):
                 connection.settled()
                 raise
-            if attempt + 1 == _ATTEMPTS or not (repeatable or _was_not_seen(e)):
-                raise _given_up(e, what, name, seen=not (repeatable or _was_not_seen(e))) from e
+            seen = not _was_not_seen(e)
+            losses += seen
+            if attempt + 1 == _ATTEMPTS or losses > (_LOSSES if repeatable else 0):
+                raise _given_up(e, what, name, seen=seen and not repeatable) from e
             await asyncio.sleep(_PAUSE * attempt)
         except (asyncio.CancelledError, TimeoutError) as e:
             connection.doubt(live, timeout, at_once=isinstance(e, TimeoutError))

@@ -1,4 +1,4 @@
-"""A server behind a URL: streamable HTTP, or the older SSE.
+"""A server behind a URL, over streamable HTTP.
 
 The SDK's transport lets one failed request take the whole connection down, and tells of an HTTP error only that there was one. This
 client answers for the server then: a request that failed becomes the JSON-RPC error of that one request, which says what happened,
@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
-from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import PARSE_ERROR, JSONRPCError, JSONRPCResponse
 from typing_extensions import override
@@ -23,9 +22,8 @@ from kimi_agent.redact import excerpt, redact, register_header
 
 FAILED = -32_050  # in JSON-RPC's range for what is no part of it; the SDK has -32000 for a closed connection
 NOT_SENT, LOST, STATUS = "not_sent", "lost", "http_status"  # keys of an error's data
-_CONNECT = 10.0  # seconds
-_FOR_EVER = 10.0**9
-_EXCERPT = 300
+CONNECT = 10.0  # seconds
+EXCERPT = 300
 _KEPT = ("www-authenticate", "mcp-session-id", "retry-after")
 _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol, httpx2.ProxyError)
 
@@ -43,24 +41,16 @@ class Address:
 async def http_transport(address: Address) -> AsyncGenerator[Any]:
     """Streamable HTTP: the streams that a session of the SDK speaks through."""
     # A tool may be silent for as long as it takes: what bounds a call is its own time-out.
-    timeout = httpx2.Timeout(_CONNECT, read=None, write=30.0)
+    timeout = httpx2.Timeout(CONNECT, read=None, write=30.0)
     async with (
-        _Answering(headers=_headers(address), auth=address.auth, timeout=timeout) as client,
+        _Answering(headers=headers_of(address), auth=address.auth, timeout=timeout) as client,
         streamable_http_client(address.url, http_client=client, max_sse_event_size=64 * 2**20) as streams,
     ):
         yield streams
 
 
-@asynccontextmanager
-async def sse_transport(address: Address) -> AsyncGenerator[Any]:
-    """The transport of 2024-11-05, for old servers."""
-    async with sse_client(
-        address.url, headers=_headers(address), auth=address.auth, timeout=_CONNECT, sse_read_timeout=_FOR_EVER
-    ) as streams:
-        yield streams
-
-
-def _headers(address: Address) -> dict[str, str]:
+def headers_of(address: Address) -> dict[str, str]:
+    """What is sent with each request; the secrets among them are masked in all texts from now on."""
     for name, value in address.headers.items():
         register_header(name, value)
     return dict(address.headers)
@@ -71,7 +61,7 @@ class _Answering(httpx2.AsyncClient):
 
     @override
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:  # type: ignore[override]
-        asked = _asked(request)
+        asked = asked_in(request)
         try:
             response = await super().send(request, **options)
             if asked is None or response.status_code == 202 or response.has_redirect_location:
@@ -83,7 +73,7 @@ class _Answering(httpx2.AsyncClient):
         except httpx2.HTTPError as e:
             if asked is None:
                 raise
-            return _failed(request, asked, 200, _text_of(e), {NOT_SENT: isinstance(e, _NOT_SENT), LOST: True})
+            return _failed(request, asked, 200, text_of(e), {NOT_SENT: was_not_sent(e), LOST: True})
         except Exception as e:  # the authorisation failed
             if asked is None:
                 raise
@@ -91,13 +81,13 @@ class _Answering(httpx2.AsyncClient):
         if (answer := _answer_in(body)) is not None:
             return _answered(response, answer)
         if response.is_success:
-            told = f"answered with {kind or 'nothing'} instead of JSON: {excerpt(body.decode('utf-8', 'replace'), _EXCERPT)}"
+            told = f"answered with {kind or 'nothing'} instead of JSON: {excerpt(body.decode('utf-8', 'replace'), EXCERPT)}"
             return _failed(request, asked, 200, told, {}, PARSE_ERROR)
-        told = f"HTTP {response.status_code} {response.reason_phrase}: {excerpt(body.decode('utf-8', 'replace'), _EXCERPT)}"
+        told = f"HTTP {response.status_code} {response.reason_phrase}: {excerpt(body.decode('utf-8', 'replace'), EXCERPT)}"
         return _failed(request, asked, response.status_code, told, {STATUS: response.status_code}, headers=response.headers)
 
 
-def _asked(request: httpx2.Request) -> object | None:
+def asked_in(request: httpx2.Request) -> object | None:
     """The id of the JSON-RPC request that this is, if it is one."""
     if request.method != "POST" or not request.headers.get("content-type", "").startswith("application/json"):
         return None
@@ -125,7 +115,13 @@ def _answered(response: httpx2.Response, answer: dict[str, Any]) -> httpx2.Respo
     return httpx2.Response(response.status_code, headers=kept, json=answer, request=response.request)
 
 
-def _text_of(error: httpx2.HTTPError) -> str:
+def was_not_sent(error: httpx2.HTTPError) -> bool:
+    """Whether the server can have seen nothing of the request."""
+    return isinstance(error, _NOT_SENT)
+
+
+def text_of(error: httpx2.HTTPError) -> str:
+    """What happened, without secrets."""
     text = redact(str(error))
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 

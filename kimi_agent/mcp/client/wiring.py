@@ -1,7 +1,8 @@
 """How a server is reached, and what becomes of what it says and asks by itself."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -13,17 +14,19 @@ from mcp_types import EmptyResult, SetLevelRequest, SetLevelRequestParams
 
 from kimi_agent.mcp.client.connection import Live
 from kimi_agent.mcp.client.elicitation import Questioner
-from kimi_agent.mcp.client.http import Address, http_transport, sse_transport
+from kimi_agent.mcp.client.http import Address, http_transport
 from kimi_agent.mcp.client.inflight import Flights
 from kimi_agent.mcp.client.lines import Tail
 from kimi_agent.mcp.client.listing import ToolList
 from kimi_agent.mcp.client.mending import mending
 from kimi_agent.mcp.client.options import Options
 from kimi_agent.mcp.client.sampling import Sampler
+from kimi_agent.mcp.client.sse import sse_transport
 from kimi_agent.mcp.client.stdio import Command, stdio_transport
 from kimi_agent.redact import get_logger, redact
 
 log = get_logger(__name__)
+_ROOTS = 1.0  # seconds for a server to ask for the roots
 _LEVELS = {"debug": 10, "info": 20, "notice": 20, "warning": 30, "error": 40}
 
 
@@ -34,6 +37,7 @@ class ServerWiring:
         self._options, self._flights, self._tools = options, flights, tools
         self._provider: httpx2.Auth | None = None
         self._questions = 0
+        self._told_roots = asyncio.Event()
 
     def transport(self, tail: Tail, lost: Callable[[str], None]) -> AbstractAsyncContextManager[Any]:
         """The streams to the server."""
@@ -59,6 +63,7 @@ class ServerWiring:
     def client(self, transport: Any, mode: Literal["auto", "legacy"]) -> Client:
         """The SDK's client; what it can do for the server is told by the callbacks that it has."""
         options = self._options
+        self._told_roots.clear()
         client = Client(
             transport,
             mode=mode,
@@ -78,6 +83,11 @@ class ServerWiring:
         session, level = live.client.session, self._options.log_level
         session.validate_tool_result = _take_as_it_is
         self._tools.changed()
+        if (
+            self._options.roots and not live.is_modern
+        ):  # servers ask for them once they are greeted, and refuse calls that come before
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._told_roots.wait(), _ROOTS)
         if level is not None and not live.is_modern and live.client.server_capabilities.logging is not None:
             request = SetLevelRequest(params=SetLevelRequestParams(level=level))
             await session.send_request(request, EmptyResult)
@@ -131,6 +141,7 @@ class ServerWiring:
             self._questions -= 1
 
     async def _on_roots(self, context: Any) -> types.ListRootsResult:
+        self._told_roots.set()
         roots = [types.Root(uri=path.as_uri(), name=path.name) for path in self._options.roots]  # pyright: ignore[reportArgumentType]
         return types.ListRootsResult(roots=roots)
 
