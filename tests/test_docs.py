@@ -87,7 +87,7 @@ def serve(started: "queue.Queue[tuple[str, Callable[[], object]]]") -> None:
 
 
 @pytest.fixture
-def hosted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def hosted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     started: queue.Queue[tuple[str, Callable[[], object]]] = queue.Queue()
     thread = threading.Thread(target=serve, args=(started,))
     thread.start()
@@ -95,6 +95,7 @@ def hosted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("KIMI_BASE_URL", url)
     monkeypatch.setenv("KIMI_API_KEY", "sk-example")
     monkeypatch.setenv("KIMI_MODEL_NAME", "kimi-k2.6")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))  # the developer's own servers are none of the docs' business
     monkeypatch.chdir(ROOT)
     yield
     stop()

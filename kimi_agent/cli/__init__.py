@@ -1,4 +1,4 @@
-"""The command line: `kimi-agent run`, `chat`, `models`, `tools`, `doctor` and `faults`."""
+"""The command line: `kimi-agent run`, `chat`, `mcp`, `models`, `tools`, `doctor` and `faults`."""
 
 import sys
 

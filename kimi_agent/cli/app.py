@@ -7,6 +7,7 @@ from kimi_agent.cli.chat.command import chat
 from kimi_agent.cli.doctor import doctor
 from kimi_agent.cli.exits import EXIT_CODES
 from kimi_agent.cli.faults.command import faults
+from kimi_agent.cli.mcp.app import mcp
 from kimi_agent.cli.models import models
 from kimi_agent.cli.run import run
 from kimi_agent.cli.tools import tools
@@ -22,6 +23,7 @@ app.command()(models)
 app.command()(tools)
 app.command()(doctor)
 app.command()(faults)
+app.add_typer(mcp)
 
 
 def _version(wanted: bool) -> None:

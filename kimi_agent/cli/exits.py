@@ -1,6 +1,6 @@
 """Exit codes of `kimi-agent`, and which one a run or an error has."""
 
-from kimi_agent.errors import ProviderError, UserError
+from kimi_agent.errors import MCPServerError, ProviderError, UserError
 
 OK = 0
 FAILED = 1
@@ -15,7 +15,7 @@ EXIT_CODES = {
     OK: "the run completed",
     FAILED: "an unforeseen error",
     USAGE: "the command line, a tool or the configuration is wrong; the message says what to change",
-    PROVIDER: "the endpoint failed",
+    PROVIDER: "the endpoint, or an MCP server that is needed, failed",
     STOPPED: "a limit ended the run, or the answer was cut off",
     PENDING: "calls wait for approval",
     UNFIT: "no answer fitted --output",
@@ -32,6 +32,6 @@ def of_error(error: BaseException) -> int:
     """The exit code of a run that raised this."""
     if isinstance(error, UserError):
         return USAGE
-    if isinstance(error, ProviderError):
+    if isinstance(error, ProviderError | MCPServerError):
         return PROVIDER
     return INTERRUPTED if isinstance(error, KeyboardInterrupt) else FAILED

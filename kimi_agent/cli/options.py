@@ -4,6 +4,7 @@ import inspect
 import io
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, TextIO, get_args, get_origin, get_type_hints
 
 import typer
@@ -16,6 +17,7 @@ from kimi_agent.models.base import Model
 from kimi_agent.observe.plain import plain
 from kimi_agent.settings import ModelSettings
 from kimi_agent.tooling.context import RunContext
+from kimi_agent.tooling.toolset import Toolset
 
 _WIDE = 10_000  # columns
 
@@ -23,6 +25,13 @@ ModelOption = Annotated[
     str | None, typer.Option("--model", "-m", help="kimi-k2.6, embedded, local, sglang:URL … Default: see doctor.")
 ]
 ToolOption = Annotated[list[str] | None, typer.Option("--tool", "-t", help="module:function or file.py:function; may be repeated.")]
+McpOption = Annotated[
+    list[str] | None,
+    typer.Option("--mcp", help="An MCP server: its command line, its URL, or its name in your configuration; may be repeated."),
+]
+McpConfigOption = Annotated[
+    list[Path] | None, typer.Option("--mcp-config", help="All servers of this mcp.json; may be repeated. Their commands are run.")
+]
 SystemOption = Annotated[str, typer.Option("--system", "-s", help="Instructions.")]
 TurnsOption = Annotated[int, typer.Option("--max-turns", min=1, help="Most turns of the model.")]
 TimeoutOption = Annotated[
@@ -35,6 +44,7 @@ def agent_of(
     model: Model,
     *,
     tools: Sequence[str],
+    servers: Sequence[Toolset] = (),
     system: str,
     max_turns: int,
     timeout: float | None = None,
@@ -45,7 +55,7 @@ def agent_of(
     return Agent(
         model,
         instructions=system,
-        tools=[_without_deps(load_tool(spec)) for spec in tools],
+        tools=[*(_without_deps(load_tool(spec)) for spec in tools), *servers],
         settings=ModelSettings(temperature=temperature),
         limits=Limits(turns=max_turns, wall_clock=timeout),
         **more,

@@ -16,7 +16,10 @@ from kimi_agent.cli.ask import ask_on_terminal
 from kimi_agent.cli.environment import read_environment
 from kimi_agent.cli.exits import INTERRUPTED, of_error, of_stop_reason
 from kimi_agent.cli.interrupt import leaving_in_order
+from kimi_agent.cli.mcp.attach import Attached, attach
 from kimi_agent.cli.options import (
+    McpConfigOption,
+    McpOption,
     ModelOption,
     SystemOption,
     TemperatureOption,
@@ -44,6 +47,8 @@ def run(
     file: Annotated[Path | None, typer.Option("--file", "-f", help="Read the task from a file.")] = None,
     model: ModelOption = None,
     tool: ToolOption = None,
+    mcp: McpOption = None,
+    mcp_config: McpConfigOption = None,
     system: SystemOption = "",
     max_turns: TurnsOption = 50,
     timeout: TimeoutOption = None,
@@ -66,9 +71,10 @@ def run(
         typed = {} if output is None else {"output": load_output(output)}
         what = _task(task, file)
         options = {"tools": tool or [], "system": system, "max_turns": max_turns, "timeout": timeout, "temperature": temperature}
-        agent = agent_of(model_for(model), **options, **typed)
+        attached = attach(mcp or [], mcp_config or [])
+        agent = agent_of(model_for(model), servers=attached.servers, **options, **typed)
         with leaving_in_order():
-            code = asyncio.run(_watch(agent, what, typed=bool(typed), as_json=as_json, verbose=verbose))
+            code = asyncio.run(_watch(agent, what, attached, typed=bool(typed), as_json=as_json, verbose=verbose))
     except (KeyboardInterrupt, asyncio.CancelledError):
         code = INTERRUPTED
     except BrokenPipeError:  # nobody reads what is printed any more
@@ -102,13 +108,14 @@ def _task(task: str | None, file: Path | None) -> str:
     return text.strip()
 
 
-async def _watch(agent: Agent[Any], task: str, *, typed: bool, as_json: bool, verbose: bool) -> int:
+async def _watch(agent: Agent[Any], task: str, attached: Attached, *, typed: bool, as_json: bool, verbose: bool) -> int:
     """Draws or prints the events; Ctrl-C cancels the run, which then ends in order. With a typed output only that is printed on
     standard output, and what happens is drawn on standard error."""
     with ConsoleRenderer(Console(stderr=typed, highlight=False), verbose=verbose, answer=not typed) as renderer:
         watch = Watch(_JsonLines() if as_json else renderer)
-        stream = _asking(agent, watch).stream(task)
-        await watch(stream)
+        async with attached.in_use(watch.lent):
+            stream = _asking(agent, watch).stream(task)
+            await watch(stream)
     if typed and not as_json and stream.result.stop_reason == "completed":
         print_output(stream.result.output)
     return of_stop_reason(stream.result.stop_reason)

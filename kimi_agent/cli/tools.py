@@ -2,18 +2,22 @@
 
 import asyncio
 import json
+from contextlib import nullcontext
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
 from rich.text import Text as Styled
 
-from kimi_agent.cli.exits import OK, USAGE
+from kimi_agent.cli.exits import OK, of_error
 from kimi_agent.cli.load import load_tools
-from kimi_agent.cli.options import tolerate_narrow_consoles
-from kimi_agent.errors import ToolDefinitionError, UserError
+from kimi_agent.cli.mcp.attach import attach
+from kimi_agent.cli.options import McpOption, tolerate_narrow_consoles
+from kimi_agent.errors import KimiAgentError, ToolDefinitionError, UserError
 from kimi_agent.observe.plain import error_line, json_line, plain
+from kimi_agent.redact import redact
 from kimi_agent.tooling.context import RunContext
 from kimi_agent.tooling.tool import Tool, ToolRules
 from kimi_agent.tooling.toolset import Toolset, as_tool
@@ -23,7 +27,8 @@ AnyTool = Tool[..., Any]
 
 
 def tools(
-    specs: Annotated[list[str], typer.Argument(help="module:function, file.py:function, or a whole module or file.")],
+    specs: Annotated[list[str] | None, typer.Argument(help="module:function, file.py:function, or a whole module or file.")] = None,
+    mcp: McpOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
 ) -> None:
     """Show the JSON Schema that each function yields, as the model gets it. Exit code 2 where one cannot become a tool."""
@@ -31,19 +36,36 @@ def tools(
     console, errors = Console(highlight=False), Console(stderr=True, highlight=False)
     shown: list[dict[str, Any]] = []
     code = OK
-    for spec in specs:
+    read = [*(partial(_of_spec, spec) for spec in specs or ()), *(partial(_of_server, spec) for spec in mcp or ())]
+    if not read:
+        raise typer.BadParameter("which tools? module:function, file.py:function, a module, a file, or --mcp SERVER")
+    for each in read:
         try:
-            for name, value in load_tools(spec):
-                shown += _described(name, value)
-        except UserError as e:
-            error_line(errors, str(e))
-            code = USAGE
+            shown += each()
+        except KimiAgentError as e:
+            error_line(errors, redact(str(e)))
+            code = max(code, of_error(e))
     if as_json:
         print(json_line(shown))
     else:
         for each in shown:
             _print(console, each)
     raise typer.Exit(code)
+
+
+def _of_spec(spec: str) -> list[dict[str, Any]]:
+    return [entry for name, value in load_tools(spec) for entry in _described(name, value)]
+
+
+def _of_server(spec: str) -> list[dict[str, Any]]:
+    """Raises UserError, and MCPServerError where it cannot be reached."""
+
+    async def listed() -> list[dict[str, Any]]:
+        attached = attach([spec], [])
+        async with attached.in_use(nullcontext):
+            return [_entry(tool) for server in attached.servers for tool in await server.list_tools()]
+
+    return asyncio.run(listed())
 
 
 def _described(name: str, value: Any) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import TracebackType
 
 from rich.console import Console
@@ -25,11 +26,13 @@ from kimi_agent.events import (
     ToolCallBegin,
     ToolCallEnd,
     ToolEnd,
+    ToolLog,
     ToolProgress,
     TurnBegin,
 )
 from kimi_agent.messages import Message, ToolCall, UserMessage
 from kimi_agent.observe.plain import arguments_of, healed, plain, shortened
+from kimi_agent.observe.reports import is_worth_a_line, log_style, log_text, progress_text
 from kimi_agent.observe.waiting import Waiting
 
 _PENDING = "stopped: calls wait for approval: kimi-agent asks for it at a terminal; in Python agent.resume(…) gives it"
@@ -47,6 +50,7 @@ class ConsoleRenderer:
         self._verbose = verbose
         self._answer = answer
         self._waiting = Waiting(self._console)
+        self._running: dict[str, _Running] = {}
         self._line_open = False
 
     def __enter__(self) -> "ConsoleRenderer":
@@ -85,9 +89,13 @@ class ConsoleRenderer:
             case ToolCallEnd(call, cut):
                 self._print(Styled.assemble(("✂ cut off: " if cut else "→ ", "bold cyan"), *_call(call)))
             case ToolBegin(call):
-                self._wait(f"running {call.name}")
-            case ToolProgress(_, text):
-                self._print(Styled(f"  … {plain(text)}", "dim"))
+                self._running[call.id] = _Running(f"running {call.name}", time.monotonic())
+                self._show_running()
+            case ToolProgress():
+                self._progress(event)
+            case ToolLog():
+                if self._verbose or is_worth_a_line(event):
+                    self._print(Styled(f"  ! {log_text(event)}", log_style(event)))
             case ToolEnd():
                 self._result(event)
             case ApprovalRequested(call, reason):
@@ -126,7 +134,23 @@ class ConsoleRenderer:
         self._end_line()
         self._waiting.show([(what, time.monotonic())])
 
+    def _progress(self, event: ToolProgress) -> None:
+        """A line for each new thing that is said; the numbers go on in the last line."""
+        text = progress_text(event)
+        running = self._running.get(event.call_id)
+        if event.text and (running is None or event.text != running.said):
+            self._print(Styled(f"  … {text}", "dim"))
+        if running is not None:
+            running.progress, running.said = text, event.text or running.said
+            if not self._line_open:  # the model speaks
+                self._show_running()
+
+    def _show_running(self) -> None:
+        self._end_line()
+        self._waiting.show([(f"{r.what} · {r.progress}" if r.progress else r.what, r.begun) for r in self._running.values()])
+
     def _result(self, event: ToolEnd) -> None:
+        self._running.pop(event.call.id, None)
         text = plain(event.result.text)
         if not self._verbose:
             text = shortened(text)
@@ -151,6 +175,16 @@ class ConsoleRenderer:
                     "dim",
                 )
             )
+
+
+@dataclass(slots=True)
+class _Running:
+    """A call under way: `said` is the last text that it reported, `progress` that and its numbers."""
+
+    what: str
+    begun: float
+    progress: str = ""
+    said: str = ""
 
 
 def _call(call: ToolCall) -> list[tuple[str, str]]:

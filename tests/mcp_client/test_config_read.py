@@ -111,7 +111,7 @@ def test_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     unset = one({"command": "c", "env": {"TOKEN": "${UNSET}"}})
     assert unset.command_line == ("c",)  # only what is asked for is looked up
     with pytest.raises(
-        UserError, match=r'server "it": env\.TOKEN: the variable UNSET is not set: set it, or write \$\{UNSET:-default\}'
+        UserError, match=r'server "it": the variable UNSET is not set: set it, or write \$\{UNSET:-default\} \(in env\.TOKEN\)'
     ):
         _ = unset.options
     with pytest.raises(UserError, match=r"args\[1\].*asks a person in VS Code"):

@@ -89,7 +89,8 @@ class Chat:
         if not line:
             return
         if self.commands and is_command(line):
-            if said := run_command(self.session, line):
+            said = run_command(self.session, line)
+            if said := said if isinstance(said, str) else await said:
                 self.notes.print(Styled(plain(said)), soft_wrap=True)
             if self.session.again:
                 message = self.session.begin()

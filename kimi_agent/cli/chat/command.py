@@ -2,16 +2,21 @@
 
 import asyncio
 import os
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from kimi_agent.cli.ask import ask_on_terminal
 from kimi_agent.cli.environment import read_environment
 from kimi_agent.cli.exits import INTERRUPTED, of_error
 from kimi_agent.cli.interrupt import leaving_in_order
+from kimi_agent.cli.mcp.attach import attach
 from kimi_agent.cli.options import (
+    McpConfigOption,
+    McpOption,
     ModelOption,
     SystemOption,
     TemperatureOption,
@@ -29,6 +34,8 @@ from kimi_agent.redact import redact
 def chat(
     model: ModelOption = None,
     tool: ToolOption = None,
+    mcp: McpOption = None,
+    mcp_config: McpConfigOption = None,
     system: SystemOption = "",
     max_turns: TurnsOption = 50,
     timeout: TimeoutOption = None,
@@ -50,8 +57,9 @@ def chat(
         options = {"tools": tool or [], "system": system, "max_turns": max_turns, "timeout": timeout, "temperature": temperature}
         saved = Path(os.path.expanduser(load)) if load is not None else None
         given = ChatOptions(load=saved, history=not no_history, images=not no_images, commands=commands)
+        attached = attach(mcp or [], mcp_config or [], ask=partial(ask_on_terminal, pastes_marked=True))
         with leaving_in_order():
-            code = asyncio.run(converse(model_for(model), options, given))
+            code = asyncio.run(converse(model_for(model), options, given, attached))
     except (KeyboardInterrupt, asyncio.CancelledError):
         code = INTERRUPTED
     except BrokenPipeError:  # nobody reads the answers any more

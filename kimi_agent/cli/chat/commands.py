@@ -3,12 +3,13 @@
 import difflib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kimi_agent.cli.chat.session import ChatSession
-from kimi_agent.errors import UserError
+from kimi_agent.errors import MCPServerError, UserError
 from kimi_agent.messages import AssistantMessage, ToolCall, ToolMessage, UserMessage
 from kimi_agent.models.base import Model
 from kimi_agent.observe.plain import arguments_of, one_line, plain
@@ -27,7 +28,7 @@ class Command:
 
     usage: str
     help: str
-    run: Callable[[ChatSession, str], str]
+    run: Callable[[ChatSession, str], str | Awaitable[str]]
     completes: str = ""
 
 
@@ -37,8 +38,11 @@ def is_command(line: str) -> bool:
     return named is not None and (named[1] in COMMANDS or not Path(f"/{named[1]}").is_file())
 
 
-def run_command(session: ChatSession, line: str) -> str:
-    """What a line that begins with `/` does. Raises UserError, with the nearest names where there is no such command."""
+def run_command(session: ChatSession, line: str) -> str | Awaitable[str]:
+    """What a line that begins with `/` does; some have to wait for what they say.
+
+    Raises UserError, with the nearest names where there is no such command.
+    """
     name, _, argument = line[1:].partition(" ")
     command = COMMANDS.get(name.lower())
     if command is None:
@@ -60,9 +64,23 @@ def _abilities(model: Model) -> str:
     return f"{window}, {'takes' if profile.image_input else 'no'} images"
 
 
-def _tools(session: ChatSession, _: str) -> str:
-    lines = [f"{t.name}  {one_line(t.description, 100)}" if hasattr(t, "description") else repr(t) for t in session.tools]
-    return "\n".join(lines) or "there are no tools; start with --tool module:function"
+def _tools(session: ChatSession, _: str) -> str | Awaitable[str]:
+    return _with_those_of_servers(session) if session.servers else _described(session.tools)
+
+
+async def _with_those_of_servers(session: ChatSession) -> str:
+    listed = list(session.tools)
+    for server in session.servers:
+        try:
+            listed += await server.list_tools()
+        except MCPServerError as e:
+            listed.append(e)
+    return _described(listed)
+
+
+def _described(tools: Iterable[Any]) -> str:
+    lines = [f"{t.name}  {one_line(t.description, 100)}" if hasattr(t, "description") else str(t) for t in tools]
+    return "\n".join(lines) or "there are no tools; start with --tool module:function, or --mcp SERVER"
 
 
 def _usage(session: ChatSession, _: str) -> str:

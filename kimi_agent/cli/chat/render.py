@@ -25,14 +25,17 @@ from kimi_agent.events import (
     ToolCallBegin,
     ToolCallEnd,
     ToolEnd,
+    ToolLog,
     ToolProgress,
     TurnBegin,
     TurnEnd,
 )
 from kimi_agent.observe.markdown import Piece, StreamedMarkdown
 from kimi_agent.observe.plain import arguments_of, healed, one_line, plain
+from kimi_agent.observe.reports import is_worth_a_line, log_style, log_text, progress_text
 from kimi_agent.observe.waiting import Waiting
 
+_AND = " · "  # between a call and how it gets on
 _MODEL = ""  # the key of what the model does, among calls by their ids
 
 
@@ -82,11 +85,11 @@ class ChatRenderer:
                 self._over(_MODEL)
             case ToolBegin(call):
                 self._begun(call.id, f"{call.name}({arguments_of(call)})")
-            case ToolProgress(call_id, text):
-                if call_id in self._under_way:
-                    what, begun = self._under_way[call_id]
-                    self._under_way[call_id] = (f"{what.partition(' · ')[0]} · {text}", begun)
-                    self._show_waiting()
+            case ToolProgress():
+                self._progress(event)
+            case ToolLog():
+                if is_worth_a_line(event) or not self._view.folded:
+                    self._print(Styled(f"! {log_text(event)}", log_style(event)))
             case ToolEnd():
                 self._result(event)
             case ApprovalRequested(call, reason):
@@ -154,6 +157,12 @@ class ChatRenderer:
         )
         line.truncate(width, overflow="ellipsis")
         self._print(line)
+
+    def _progress(self, event: ToolProgress) -> None:
+        if event.call_id in self._under_way and (said := progress_text(event)):
+            what, begun = self._under_way[event.call_id]
+            self._under_way[event.call_id] = (f"{what.partition(_AND)[0]}{_AND}{said}", begun)
+            self._show_waiting()
 
     def _begun(self, key: str, what: str) -> None:
         self._under_way[key] = (what, time.monotonic())

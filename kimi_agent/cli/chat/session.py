@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kimi_agent.agent import Agent
 from kimi_agent.cli.chat.images import Found, images_in, read_image
@@ -14,6 +14,9 @@ from kimi_agent.message_json import dump_messages, load_messages
 from kimi_agent.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
 from kimi_agent.models.base import Model
 from kimi_agent.result import RunResult
+
+if TYPE_CHECKING:
+    from kimi_agent.mcp.client.server import MCPServer
 
 
 @dataclass(slots=True)
@@ -37,6 +40,7 @@ class ChatSession:
         agent: answers; its model may be switched.
         resolve: a model's name → the model; raises UserError.
         tools: as they were given, for the list.
+        servers: MCP servers, whose tools are asked for when the list is wanted.
         messages: said so far; always a history that can be sent.
         usage: over the whole session, whatever was taken back.
         attached: images that go with the next message.
@@ -50,6 +54,7 @@ class ChatSession:
     agent: Agent[Any]
     resolve: Callable[[str], Model]
     tools: Sequence[Any] = ()
+    servers: "Sequence[MCPServer]" = ()
     view: View = field(default_factory=View)
     messages: tuple[Message, ...] = ()
     usage: Usage = field(default_factory=Usage)

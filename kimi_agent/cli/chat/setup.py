@@ -1,7 +1,7 @@
 """A chat at the terminal, or at a pipe, put together of its parts."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,6 @@ import typer
 from rich.console import Console
 from rich.text import Text as Styled
 
-from kimi_agent.agent import Agent
 from kimi_agent.cli.approve import TerminalApprover
 from kimi_agent.cli.ask import ask_on_terminal
 from kimi_agent.cli.chat.app import Chat, Counted
@@ -19,6 +18,7 @@ from kimi_agent.cli.chat.history import InputHistory, history_file
 from kimi_agent.cli.chat.input import PipeReader, TerminalReader
 from kimi_agent.cli.chat.render import ChatRenderer, PlainRenderer
 from kimi_agent.cli.chat.session import ChatSession
+from kimi_agent.cli.mcp.attach import Attached
 from kimi_agent.cli.options import agent_of, is_terminal
 from kimi_agent.cli.progress import model_for
 from kimi_agent.cli.watch import Watch
@@ -45,17 +45,22 @@ class ChatOptions:
     commands: bool
 
 
-async def converse(model: Model, options: Mapping[str, Any], given: ChatOptions) -> int:
+async def converse(model: Model, options: Mapping[str, Any], given: ChatOptions, attached: Attached) -> int:
     """Talks until the user leaves; the exit code. Raises UserError for options that cannot be."""
     at_terminal = is_terminal(sys.stdin, sys.stdout)
-    agent = agent_of(model, **options)
+    agent = agent_of(model, servers=attached.servers, **options)
     session = ChatSession(
-        agent=agent, resolve=model_for, tools=_known(agent), finds_images=given.images and (at_terminal or given.commands)
+        agent=agent,
+        resolve=model_for,
+        tools=_known(t for t in agent.tools if t not in attached.servers),
+        servers=attached.servers,
+        finds_images=given.images and (at_terminal or given.commands),
     )
     if given.load is not None:
         session.load(given.load)
     chat = _at_terminal(session, given.history) if at_terminal else _at_pipe(session, given.commands)
-    code = await chat.converse()
+    async with attached.in_use(chat.watch.lent):
+        code = await chat.converse()
     if not at_terminal and not chat.asked:
         typer.echo("standard input ended before a message came: nothing was asked", err=True)
     return code
@@ -80,10 +85,10 @@ def _at_pipe(session: ChatSession, commands: bool) -> Chat:
     return Chat(session=session, reader=PipeReader(), draw=draw, watch=Watch(draw), notes=notes, commands=commands)
 
 
-def _known(agent: Agent[Any]) -> list[Any]:
+def _known(tools: Iterable[Any]) -> list[Any]:
     """The tools by name and description, where they can be known before a run."""
     known: list[Any] = []
-    for each in agent.tools:
+    for each in tools:
         try:
             known.append(as_tool(each, {}))
         except ToolDefinitionError:

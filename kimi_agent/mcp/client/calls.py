@@ -93,7 +93,7 @@ def _given_up(error: MCPError, what: str, name: str, *, seen: bool) -> MCPServer
         return OutcomeUnknown(
             f"the MCP server {name!r} {what} while this ran: its outcome is unknown. Find out before trying again", server=name
         )
-    return MCPServerError(f"the MCP server {name!r} {what}: {error.message}", server=name)
+    return MCPServerError(f"the MCP server {name!r} {what}", server=name)
 
 
 def _data(error: MCPError) -> dict[str, Any]:
@@ -105,10 +105,11 @@ def _loss(error: MCPError, live: Live) -> str:
     """What was lost, if this error says that something was; "" where the server itself has answered. Over HTTP a response that is
     lost is that of one request: the others on the same connection are none the worse."""
     data = _data(error)
+    if data.get(NOT_SENT) and live.carries_all:
+        live.lose(error.message)
+        return live.why
     if data.get(NOT_SENT):
-        if live.carries_all:
-            live.lose(error.message)
-        return "cannot be reached"
+        return f"cannot be reached ({error.message})"
     if data.get(LOST):
         return f"broke off ({error.message})"
     if _is_closed(error):

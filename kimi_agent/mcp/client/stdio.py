@@ -162,19 +162,20 @@ class _Child:
                     await stdin.drain()
             except (OSError, RuntimeError):  # RuntimeError: the transport is closed
                 broken = True
+                await _within(_LAST_WORDS, self._protocol.ended.wait())  # mostly it has ended, and the exit code tells more
                 self._group.start_soon(self._deaf)
             if broken:
                 await self._unsent(item)
 
     async def _deaf(self) -> None:
-        """Its stdin is closed; mostly because it has ended, and then the exit code tells more."""
-        await _within(_LAST_WORDS, self._protocol.ended.wait())
+        """Its stdin is closed."""
+        await asyncio.sleep(0)  # what was not sent is told first
         self._over(_DEAF)
 
     async def _unsent(self, item: SessionMessage) -> None:
         """A line that could not be written to its end was never read: the request can be sent again to another process."""
         if isinstance(item.message, JSONRPCRequest):
-            error = ErrorData(code=FAILED, message=_DEAF, data={NOT_SENT: True})
+            error = ErrorData(code=FAILED, message=self._death or _DEAF, data={NOT_SENT: True})
             with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
                 await self._to_session.send(SessionMessage(JSONRPCError(jsonrpc="2.0", id=item.message.id, error=error)))
 
@@ -198,7 +199,15 @@ class _Child:
         self._to_session.close()
         if not self.closing:
             self.closing = True
-            self._lost(_death(self._process.returncode) if self._protocol.ended.is_set() else why)
+            self._lost(self._death or why)
+
+    @property
+    def _death(self) -> str:
+        """How it ended, "" while it lives."""
+        if not self._protocol.ended.is_set():
+            return ""
+        code = self._process.returncode
+        return f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with exit code {code}"
 
     async def end(self) -> None:
         """The way out: closed stdin, SIGTERM, SIGKILL, each with its grace; then whatever of its group is left."""
@@ -239,10 +248,6 @@ class _Child:
             stream.close()
         with suppress(PermissionError):
             self._transport.close()  # a grandchild may hold the other ends open: nobody else would close ours
-
-
-def _death(code: int | None) -> str:
-    return f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with exit code {code}"
 
 
 async def _within(seconds: float, waiting: Awaitable[object]) -> bool:

@@ -162,7 +162,7 @@ class ServerConfig(BaseModel):
         try:
             return Surroundings(os.environ, self._folder).expand(text)
         except UserError as e:
-            raise UserError(f"{self._where}: {field}: {e}") from None
+            raise UserError(f"{self._where}: {e} (in {field})") from None
 
     def _path(self, field: str, text: str) -> str:
         path = Path(self._fill(field, text)).expanduser()

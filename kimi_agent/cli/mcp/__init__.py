@@ -1,0 +1,1 @@
+"""`kimi-agent mcp`, and the servers of `--mcp`."""
