@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 CODE := kimi_agent tools local_backend examples benchmarks tests
 WORKERS ?= 2
 
-.PHONY: help demo test check format fmt lint types imports unit docs test-pythons test-lower-bounds loop-coverage faults bench bench-parsers benchmark-embedded clean
+.PHONY: help demo test check format fmt lint types imports unit docs test-pythons test-lower-bounds loop-coverage faults peers conformance bench bench-parsers benchmark-embedded clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -16,7 +16,7 @@ demo: $(STAMP)  ## a real model, a real tool call: fetches the embedded model on
 	$(BIN)/kimi-agent run --model embedded --tool examples/weather.py:get_weather \
 	  "What's the weather like in Beijing today? Use the tool to check."
 
-test: check  ## everything: `make check`, then the tests that need real servers, time or a real model
+test: check peers  ## everything: `make check`, then the tests that need real servers, time or a real model
 	$(BIN)/python -m pytest -n $(WORKERS) -m "slow and not real_model"
 	$(BIN)/python -m pytest -m real_model
 
@@ -65,6 +65,12 @@ CASES ?=
 ADAPTER ?= benchmarks/faults_adapter.py
 faults: $(STAMP)  ## recorded faults of endpoints, played to this library; CASES= and ADAPTER= override
 	$(BIN)/kimi-agent faults --adapter $(ADAPTER) $(if $(CASES),--cases $(CASES)) -v
+
+peers: $(STAMP)  ## fetches, once, the MCP servers and programs of others that tests talk to: node, servers, the Inspector, the suite
+	@$(BIN)/python -m tests.peers
+
+conformance: $(STAMP)  ## the official MCP suite against our server and our client; docs/mcp-conformance.md
+	$(BIN)/python -m tests.conformance.run
 
 benchmark-embedded: $(STAMP)  ## the figures of docs/embedded.md; takes about an hour
 	$(BIN)/python benchmarks/embedded.py

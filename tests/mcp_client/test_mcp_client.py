@@ -377,6 +377,7 @@ def test_what_makes_no_server_is_refused(words: list[str], options: dict[str, An
         (["npx", "-y", "@modelcontextprotocol/server-filesystem"], "filesystem"),
         (["uvx", "mcp-server-time"], "time"),
         (["python", "tools/notes.py"], "notes"),
+        (["node", "/opt/node_modules/@modelcontextprotocol/server-everything/dist/index.js", "stdio"], "everything"),
     ],
 )
 def test_a_server_without_a_name_gets_one(words: list[str], name: str) -> None:

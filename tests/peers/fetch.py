@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,7 +58,9 @@ def _alone(lock: Path) -> Iterator[None]:
 
 
 def _build(target: Path) -> None:
-    building = Path(tempfile.mkdtemp(prefix=".building-", dir=target.parent))
+    building = target.with_name(f".building-{target.name}")
+    shutil.rmtree(building, ignore_errors=True)  # of one that was killed
+    building.mkdir()
     try:
         _python_packages(building)
         _npm_packages(building)

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 NOWHERE = "http://127.0.0.1:9/simple"  # the discard port: nobody listens
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ci", "code"), [("", 0), ("true", 1)])
 def test_offline(tmp_path: Path, ci: str, code: int) -> None:
     offline = {"UV_DEFAULT_INDEX": NOWHERE, "UV_HTTP_RETRIES": "0", "PIP_INDEX_URL": NOWHERE, "PIP_RETRIES": "0"}

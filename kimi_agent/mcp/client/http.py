@@ -5,8 +5,9 @@ client answers for the server then: a request that failed becomes the JSON-RPC e
 and whether the server can have seen it.
 """
 
+import asyncio
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,11 +19,14 @@ from typing_extensions import override
 
 from kimi_agent.mcp.client.event_stream import only_messages
 from kimi_agent.mcp.client.mending import read_message
-from kimi_agent.redact import excerpt, redact, register_header
+from kimi_agent.redact import excerpt, get_logger, redact, register_header
+
+log = get_logger(__name__)
 
 FAILED = -32_050  # in JSON-RPC's range for what is no part of it; the SDK has -32000 for a closed connection
 NOT_SENT, LOST, STATUS = "not_sent", "lost", "http_status"  # keys of an error's data
 CONNECT = 10.0  # seconds
+_NOTIFIED = 2.0  # seconds for what is not answered
 EXCERPT = 300
 _KEPT = ("www-authenticate", "mcp-session-id", "retry-after")
 _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol, httpx2.ProxyError)
@@ -62,6 +66,8 @@ class _Answering(httpx2.AsyncClient):
     @override
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:  # type: ignore[override]
         asked = asked_in(request)
+        if asked is None and request.method == "POST":
+            return await in_time(super().send(request, **options), request)
         try:
             response = await super().send(request, **options)
             if asked is None or response.status_code == 202 or response.has_redirect_location:
@@ -85,6 +91,17 @@ class _Answering(httpx2.AsyncClient):
             return _failed(request, asked, 200, told, {}, PARSE_ERROR)
         told = f"HTTP {response.status_code} {response.reason_phrase}: {excerpt(body.decode('utf-8', 'replace'), EXCERPT)}"
         return _failed(request, asked, response.status_code, told, {STATUS: response.status_code}, headers=response.headers)
+
+
+async def in_time(sending: Awaitable[httpx2.Response], request: httpx2.Request) -> httpx2.Response:
+    """A notification, or our answer to the server, which wants no answer. The SDK sends nothing else meanwhile: it may take only so
+    long, and whatever becomes of it, the connection goes on."""
+    try:
+        async with asyncio.timeout(_NOTIFIED):
+            return await sending
+    except (TimeoutError, httpx2.HTTPError) as e:
+        log.info("a message to an MCP server did not arrive: %s", type(e).__name__)
+        return httpx2.Response(202, request=request)
 
 
 def asked_in(request: httpx2.Request) -> object | None:

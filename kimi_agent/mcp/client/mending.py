@@ -4,13 +4,15 @@ The SDK refuses a message whole. These streams stand between a transport and a s
 of the answer, or put into words, what is malformed in it, before the session sees it.
 """
 
+import asyncio
+import contextvars
 import json
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, Self, cast
 
 import mcp_types as types
-from anyio import EndOfStream
+from anyio import BrokenResourceError, ClosedResourceError, EndOfStream
 from mcp.shared.message import SessionMessage
 from mcp_types import INTERNAL_ERROR, JSONRPCError, JSONRPCRequest, JSONRPCResponse
 from mcp_types.methods import validate_server_result
@@ -22,6 +24,7 @@ from kimi_agent.redact import get_logger
 log = get_logger(__name__)
 _block: TypeAdapter[types.ContentBlock] = TypeAdapter(types.ContentBlock)
 _CACHING = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}  # what a page of 2026-07-28 has besides
+_LARGEST = 200_000  # characters of a tool's definition
 _REMEMBERED = 10_000  # requests under way
 _SHOWN = 2000  # characters of a block of a kind that nobody knows
 
@@ -68,21 +71,41 @@ async def mending(transport: AbstractAsyncContextManager[Any], server: str) -> A
     """A transport's streams, whose answers are put right."""
     async with transport as (incoming, outgoing):
         asked: dict[str | int, str] = {}
-        yield _Incoming(incoming, asked, Mender(server)), _Outgoing(outgoing, asked)
+        writer = _Outgoing(outgoing, asked)
+        pump = asyncio.create_task(writer.pump(), name=f"to the MCP server {server}")
+        try:
+            yield _Incoming(incoming, asked, Mender(server)), writer
+        finally:
+            pump.cancel()
+            await asyncio.wait([pump])
 
 
 class _Outgoing:
-    """Remembers what is asked."""
+    """Remembers what is asked. Nobody who sends waits for a server that does not read: their own time-outs end their calls."""
 
     def __init__(self, inner: Any, asked: dict[str | int, str]) -> None:
         self._inner, self._asked = inner, asked
+        self._queue: asyncio.Queue[tuple[contextvars.Context, SessionMessage]] = asyncio.Queue()
+        self._closed = False
+
+    async def pump(self) -> None:
+        """Passes on what is sent, each in the variables of its sender: what the server says to it is to find them."""
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                context, item = await self._queue.get()
+                await loop.create_task(self._inner.send(item), context=context)
+        except (ClosedResourceError, BrokenResourceError):
+            self._closed = True
 
     async def send(self, item: SessionMessage) -> None:
         if isinstance(item.message, JSONRPCRequest) and item.message.method in Mender.METHODS:
             self._asked[item.message.id] = item.message.method
             if len(self._asked) > _REMEMBERED:  # those that were never answered
                 del self._asked[next(iter(self._asked))]
-        await self._inner.send(item)
+        if self._closed:
+            raise ClosedResourceError
+        self._queue.put_nowait((contextvars.copy_context(), item))
 
     async def aclose(self) -> None:
         await self._inner.aclose()
@@ -173,6 +196,11 @@ class Mender:
             if self._fits(tool):
                 break
             tool.pop(optional, None)
+        if len(json.dumps(tool, default=str)) > _LARGEST:
+            log.warning(
+                "the MCP server %s lists a tool too large for any model; it is left out: %s", self._server, tool.get("name")
+            )
+            return None
         if not tool.get("name") or not self._fits(tool):
             name = _short(tool.get("name"))
             log.warning("the MCP server %s lists a tool that cannot be called; it is left out: %s", self._server, name)

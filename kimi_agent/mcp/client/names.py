@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 LONGEST = 64
 _HASH = 8  # digits
 _ILLEGAL = re.compile(r"[^a-zA-Z0-9_-]+")
+_SAY_NOTHING = {"mcp", "sse", "http", "https", "stdio", "index", "main", "dist", "build", "src", "bin", "run", "start", "server"}
 _LEGAL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]*")
 
 
@@ -48,8 +49,9 @@ def server_name(words: Iterable[str]) -> str:
         return _ILLEGAL.sub("_", words[0])[:32]  # a host
     for word in reversed([w for w in words if not w.startswith("-")]):
         parts = [p for p in re.split(r"[/\\@:?#]+|\.(?:py|js|ts|exe|cmd)$", word) if p and not re.fullmatch(r"[\d.]+", p)]
-        stem = _ILLEGAL.sub("_", parts[-1]).strip("_-.") if parts else ""
-        stem = re.sub(r"^(?:mcp[-_])?(?:server[-_])?|[-_](?:mcp|server)(?:[-_](?:mcp|server))*$", "", stem)
-        if stem and stem not in ("mcp", "sse", "http", "https"):
-            return stem[:32]
+        for part in reversed(parts):
+            stem = _ILLEGAL.sub("_", part).strip("_-.")
+            stem = re.sub(r"^(?:mcp[-_])?(?:server[-_])?|[-_](?:mcp|server)(?:[-_](?:mcp|server))*$", "", stem)
+            if stem and stem not in _SAY_NOTHING:
+                return stem[:32]
     return "mcp"

@@ -18,14 +18,15 @@ from kimi_agent.errors import MCPServerError
 from kimi_agent.mcp.client.calls import request
 from kimi_agent.mcp.client.causes import cause_of
 from kimi_agent.mcp.client.connection import Connection, Live, State, pinged
-from kimi_agent.mcp.client.elicitation import Elicit, misfit
+from kimi_agent.mcp.client.elicitation import Elicit
 from kimi_agent.mcp.client.inflight import Flights
 from kimi_agent.mcp.client.listing import LIST_TIMEOUT, ToolList, pages
 from kimi_agent.mcp.client.options import LogLevel, Options, Transport, checked
 from kimi_agent.mcp.client.resource_tools import resource_tools
-from kimi_agent.mcp.client.results import prompt_messages, resource_file, said, tool_result
+from kimi_agent.mcp.client.results import prompt_messages, resource_file, said
 from kimi_agent.mcp.client.sampling import Sampling
 from kimi_agent.mcp.client.terminal import ask_in_terminal
+from kimi_agent.mcp.client.tool_calls import ToolRequest, call_tool
 from kimi_agent.mcp.client.tools import MCPTool, tools_of
 from kimi_agent.mcp.client.wiring import ServerWiring
 from kimi_agent.messages import File, Image, Message, Text
@@ -253,10 +254,16 @@ class MCPServer(Toolset):
 
     async def run_tool(self, tool: MCPTool, context: RunContext[Any], arguments: dict[str, Any]) -> ToolResult:
         """A call out of a run: its failures are results, and progress and log messages the run's events."""
+        call = ToolRequest(
+            name=tool.original,
+            arguments=arguments,
+            context=context,
+            repeatable=tool.rules.idempotent,
+            timeout=self.options.timeout,
+            schema=tool.output_schema,
+        )
         try:
-            return await self._call(
-                tool.original, arguments, context, tool.rules.idempotent, self.options.timeout, tool.output_schema
-            )
+            return await self._call(call)
         except MCPError as e:
             return said(f"{self.name}: {e.message}")
         except MCPServerError as e:
@@ -288,31 +295,14 @@ class MCPServer(Toolset):
         Raises MCPServerError where the server cannot be reached or refuses, and TimeoutError.
         """
         try:
-            return await self._call(name, dict(arguments or {}), context, False, timeout or self.options.timeout, None)
+            call = ToolRequest(name=name, arguments=dict(arguments or {}), context=context, timeout=timeout or self.options.timeout)
+            return await self._call(call)
         except MCPError as e:
             raise MCPServerError(f"the MCP server {self.name!r}: {e.message}", server=self.name) from e
 
-    async def _call(
-        self,
-        name: str,
-        arguments: dict[str, Any],
-        context: RunContext[Any] | None,
-        repeatable: bool,
-        timeout: float | None,
-        schema: Mapping[str, Any] | None,
-    ) -> ToolResult:
+    async def _call(self, call: ToolRequest) -> ToolResult:
         here = self._here
-
-        async def progress(progress: float, total: float | None, message: str | None) -> None:
-            if context is not None:
-                context.report(message or "", progress, total)
-
-        async def ask(live: Live) -> types.CallToolResult:
-            return await live.client.call_tool(name, arguments, progress_callback=progress)
-
-        with here.flights.one(context):
-            answer = await request(here.connection, ask, name=self.name, timeout=timeout, repeatable=repeatable)
-        return tool_result(answer, _note(answer, schema))
+        return await call_tool(here.connection, here.flights, call, server=self.name, visit=here.wiring.visit)
 
     async def _ask(self, ask: Callable[[Live], Any]) -> Any:
         """A question that changes nothing."""
@@ -388,12 +378,3 @@ class MCPServer(Toolset):
 
 
 _OPTION_NAMES = frozenset(inspect.signature(MCPServer.__init__).parameters) - {"self"}
-
-
-def _note(answer: types.CallToolResult, schema: Mapping[str, Any] | None) -> str:
-    if schema is None or answer.is_error:
-        return ""
-    if answer.structured_content is None:
-        return "[The server promised structured content, and gave none.]"
-    problem = misfit(schema, answer.structured_content)
-    return f"[The result does not fit the server's own schema: {problem[:300]}]" if problem else ""

@@ -23,6 +23,7 @@ from kimi_agent.mcp.client.http import (
     Address,
     asked_in,
     headers_of,
+    in_time,
     text_of,
     was_not_sent,
 )
@@ -58,6 +59,8 @@ class _Telling(httpx2.AsyncClient):
     @override
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:  # type: ignore[override]
         asked = asked_in(request)
+        if asked is None and request.method == "POST":
+            return await in_time(super().send(request, **options), request)
         try:
             response = await super().send(request, **options)
         except httpx2.HTTPError as e:

@@ -140,6 +140,13 @@ class ServerWiring:
         finally:
             self._questions -= 1
 
+    async def visit(self, page: types.ElicitRequestURLParams) -> bool:
+        """Brings the user to a page that a call wants to be visited first; whether they went."""
+        if self._options.elicit is None:
+            return False
+        answer = await self._on_elicitation(None, page)
+        return isinstance(answer, types.ElicitResult) and answer.action == "accept"
+
     async def _on_roots(self, context: Any) -> types.ListRootsResult:
         self._told_roots.set()
         roots = [types.Root(uri=path.as_uri(), name=path.name) for path in self._options.roots]  # pyright: ignore[reportArgumentType]
