@@ -1,15 +1,16 @@
 """A request beside the turns of a run: a tool asks the run's model something of its own (`RunContext.ask_model`).
 
 The model sees what it is given and nothing of the run; the run's hooks see the request and the answer; what it uses is journalled
-(`AsideEnded`) and counts against the run's limits.
+(`AsideEnded`) and counts against the run's limits. Those that are still under way when the run ends, in whatever task, end with it.
 """
 
-from collections.abc import Sequence
-from contextlib import aclosing
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, Protocol, cast
 
-from kimi_agent.errors import StreamBroken, UserError
+from kimi_agent.errors import UserError
 from kimi_agent.healing import Healing
 from kimi_agent.history import project
 from kimi_agent.limits import Limits, Usage
@@ -21,13 +22,57 @@ from kimi_agent.settings import ModelSettings
 from kimi_agent.tooling.context import RunContext
 from kimi_agent.tooling.hooks import Hooks
 from kimi_agent.tooling.model_hooks import after_model, at_rest, before_model
-from kimi_agent.turn import Turn
-from kimi_agent.wire.healing import Healer
-from kimi_agent.wire.healing.names import Names
+from kimi_agent.whole import Answer
 from kimi_agent.wire.parts import HealedPart
 
 _LARGE = 8192  # tokens; few answers are longer, and an endpoint refuses a bound that is above what its model can write
-_NO_CALLS = Names({})
+_PATIENCE = 5.0  # seconds for those under way to end with their run: a model may swallow the cancellation
+_OVER = "the run is over: its model is not asked any more"
+
+
+class Asides:
+    """Those of one run.
+
+    Attributes:
+        turn: held by the one that is answered, where the run has a limit of tokens or money.
+        closed: whether the run has ended for good: nothing is journalled any more.
+    """
+
+    def __init__(self) -> None:
+        self.turn = asyncio.Lock()
+        self.closed = False
+        self._open: set[CancelScope] = set()
+        self._last_left = asyncio.Event()
+
+    def __len__(self) -> int:
+        """How many are under way."""
+        return len(self._open)
+
+    @asynccontextmanager
+    async def one(self) -> AsyncGenerator[None]:
+        """For as long as one is under way. Raises UserError where the run ends first, if nobody has cancelled the task itself."""
+        scope = CancelScope(None)
+        self._open.add(scope)
+        try:
+            async with scope:
+                yield
+            if scope.reason is not None:
+                raise UserError(_OVER)
+        finally:
+            self._open.discard(scope)
+            if not self._open:
+                self._last_left.set()
+
+    async def end(self) -> None:
+        """Cuts short those under way, and waits until they have journalled what they used."""
+        for scope in self._open:
+            scope.cancel()
+        if self._open:
+            self._last_left.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_PATIENCE):
+                    await self._last_left.wait()
+        self.closed = True
 
 
 class AsidePlan(Protocol):
@@ -49,12 +94,12 @@ class AsideRun(Protocol):
     """What an aside needs of the run that it is part of.
 
     Attributes:
-        asides_open: asides that are under way.
-        ending: whether the run has ended, and takes no records any more.
+        asides: those that are under way.
+        ending: whether the run has ended, and begins nothing any more.
     """
 
     run_id: str
-    asides_open: int
+    asides: Asides
     ending: bool
     scope: CancelScope
 
@@ -63,6 +108,7 @@ class AsideRun(Protocol):
     @property
     def usage(self) -> Usage: ...
     def reached(self) -> str | None: ...
+    def spent(self) -> str | None: ...
     def priced(self, usage: Usage) -> Usage: ...
     def cancel(self, reason: str = "cancelled") -> None: ...
     async def heal(self, kind: str, detail: str = "") -> None: ...
@@ -77,19 +123,16 @@ async def ask(
     """See `RunContext.ask_model`."""
     context, given = run.context(call_id), _checked(messages)
     await _still_runs(run)
-    await _allowed(run, call_id)
-    run.asides_open += 1
-    try:
-        request = ModelRequest(
-            messages=(SystemMessage(instructions), *given) if instructions else given,
-            settings=_settings(run, settings or ModelSettings()),
-            conversation_id=f"{run.run_id}_aside",  # who counted the tokens of the run's own conversation is not to be mixed up
-        )
+    await _allowed(run, call_id, run.reached())
+    request = ModelRequest(
+        messages=(SystemMessage(instructions), *given) if instructions else given,
+        settings=_settings(run, settings or ModelSettings()),
+        conversation_id=f"{run.run_id}_aside",  # who counted the tokens of the run's own conversation is not to be mixed up
+    )
+    async with run.asides.one():
         asked, hooks = await before_model(at_rest(run.plan.hooks), context, request)
         await _still_runs(run)
-        message = asked if isinstance(asked, AssistantMessage) else await _answer(run, call_id, asked)
-    finally:
-        run.asides_open -= 1
+        message = asked if isinstance(asked, AssistantMessage) else await _answered(run, call_id, asked)
     message = await after_model(hooks, context, replace(message, tool_calls=(), cut_calls=()))
     await _still_runs(run)
     return message
@@ -106,13 +149,12 @@ async def _still_runs(run: AsideRun) -> None:
     """Where somebody has ended the run, a hook for example, the cancellation comes here; a task outside the run gets UserError."""
     await run.scope.arrive()
     if run.ending or run.scope.over:
-        raise UserError("the run is over: its model is not asked any more")
+        raise UserError(_OVER)
 
 
-async def _allowed(run: AsideRun, call_id: str) -> None:
-    """Raises UserError where a limit is reached. Outside a tool nobody would make a result of it, so there it ends the run as any
-    limit does."""
-    limit = run.reached()
+async def _allowed(run: AsideRun, call_id: str, limit: str | None) -> None:
+    """Raises UserError where this limit is reached. Outside a tool nobody would make a result of it, so there it ends the run as
+    any limit does."""
     if limit is None:
         return
     if not call_id:
@@ -125,9 +167,24 @@ async def _allowed(run: AsideRun, call_id: str) -> None:
 
 
 def _settings(run: AsideRun, given: ModelSettings) -> ModelSettings:
-    """The run's, without what shapes its own answers and calls, and over them those given; no more tokens than the limits leave."""
+    """The run's, without what shapes its own answers and calls, and over them those given."""
     base = replace(run.plan.settings, response_format=None, prefill=None, stop=None)
-    settings = replace(given.over(base), tool_choice=None, parallel_tool_calls=None)
+    return replace(given.over(base), tool_choice=None, parallel_tool_calls=None)
+
+
+async def _answered(run: AsideRun, call_id: str, request: ModelRequest) -> AssistantMessage:
+    """The model's answer. Where tokens or money are limited, those asked at once are answered one by one: what each leaves for the
+    next is known when it is over."""
+    limits = run.plan.limits
+    if limits.tokens is None and limits.cost_usd is None:
+        return await _answer(run, call_id, request)
+    async with run.asides.turn:
+        await _allowed(run, call_id, run.spent())
+        return await _answer(run, call_id, replace(request, settings=_bounded(run, request.settings)))
+
+
+def _bounded(run: AsideRun, settings: ModelSettings) -> ModelSettings:
+    """No more tokens than the limits leave."""
     limits, used, price = run.plan.limits, run.usage, run.plan.model.profile.price
     left = [] if limits.tokens is None else [limits.tokens - used.total_tokens]
     if limits.cost_usd is not None and price is not None and price.output > 0:
@@ -138,26 +195,14 @@ def _settings(run: AsideRun, given: ModelSettings) -> ModelSettings:
 
 async def _answer(run: AsideRun, call_id: str, request: ModelRequest) -> AssistantMessage:
     """The model's answer. Raises ProviderError; what was used is journalled all the same."""
-    healing, profile = run.plan.healing, run.plan.model.profile
-    unmarked = profile.unmarked_thoughts and profile.thinks(request.settings)
-    healer = Healer(_NO_CALLS, leaks=healing.leaks, unmarked_thoughts=unmarked)
-    turn, begun = Turn(_unheard, str, 0, release=healer.release), False
+
+    async def heal(part: HealedPart) -> None:
+        if not run.asides.closed:
+            await run.heal(part.kind, part.detail)
+
+    answer = Answer(run.plan.model, request, run.plan.healing, heal)
     try:
-        async with aclosing(run.plan.model.stream(request)) as parts:
-            async for part in parts:
-                begun = True
-                for healed in healer.feed(part):
-                    if type(healed) is HealedPart:
-                        await run.heal(healed.kind, healed.detail)
-                    turn.feed(healed)
-        if not turn.finished:
-            raise StreamBroken("the answer broke off: the stream ended without a finish reason, or the engine gave up")
-        return turn.message()
+        return await answer.read()
     finally:
-        if not run.ending:
-            usage = run.priced(turn.usage) if begun else Usage()
-            await run.record(run.made(AsideEnded, call_id=call_id, usage=usage))
-
-
-def _unheard(*event: Any, **more: Any) -> None:
-    """Those who watch the run see its own turns."""
+        if not run.asides.closed:
+            await run.record(run.made(AsideEnded, call_id=call_id, usage=run.priced(answer.usage)))

@@ -88,6 +88,7 @@ class Conversation:
         decisions: by call id, whether it was approved.
         started: ids of calls that were started.
         pending: ids of calls that wait for a decision or a result from outside, with the reason.
+        definitions: of the tools of calls that waited, by call id.
         finished: results by call id.
         turns: turns that ended in the last run.
         asides: requests beside the turns in the last run.
@@ -103,6 +104,7 @@ class Conversation:
         self.decisions: dict[str, CallDecided] = {}
         self.started: set[str] = set()
         self.pending: dict[str, str] = {}
+        self.definitions: dict[str, str] = {}
         self.finished: dict[str, ToolMessage] = {}
         self.turns = 0
         self.asides = 0
@@ -140,6 +142,7 @@ class Conversation:
                 self.started.add(record.call_id)
             case CallPending():
                 self.pending[record.call_id] = record.reason
+                self.definitions[record.call_id] = record.definition
             case CallFinished():
                 self.pending.pop(record.result.call_id, None)
                 self.finished[record.result.call_id] = record.result

@@ -72,10 +72,11 @@ class CallStarted(_Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallPending(_Record):
-    """The call waits for a decision or a result from outside."""
+    """The call waits for a decision or a result from outside; `definition` as `RunContext` has it."""
 
     call_id: str
     reason: str = ""
+    definition: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

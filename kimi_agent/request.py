@@ -12,6 +12,7 @@ from kimi_agent.output.choices import TOOL_NAME
 from kimi_agent.output.spec import OutputMode
 from kimi_agent.run import AnyTool, Run
 from kimi_agent.settings import ModelSettings
+from kimi_agent.tooling.search import NAMES
 from kimi_agent.tooling.toolset import collect
 
 
@@ -32,7 +33,8 @@ async def tools_of(run: Run) -> TurnTools:
     """What there is after `prepare_tools`, what is left of it by the search, and the tools that take the answer. Raises
     ToolDefinitionError if two have one name."""
     plan, context = run.plan, run.context()
-    tools = await collect(plan.toolsets, context, plan.output.tools, run.names)
+    reserved = (*plan.output.tools, *NAMES)  # no server takes the search away
+    tools = await collect(plan.toolsets, context, reserved, run.names)
     if plan.prepare_tools is not None:
         kept = plan.prepare_tools(context, list(tools.values()))
         tools = {t.name: t for t in (await kept if inspect.isawaitable(kept) else kept)}

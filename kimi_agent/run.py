@@ -17,7 +17,7 @@ from kimi_agent.messages import AssistantMessage, Content, Message, ToolCall, To
 from kimi_agent.models.base import Model
 from kimi_agent.output.keep import Kept
 from kimi_agent.output.output import Output
-from kimi_agent.records import CallDecided, OutputAccepted, Record, TurnHealed
+from kimi_agent.records import CallDecided, OutputAccepted, Record, RunEnded, TurnHealed
 from kimi_agent.scope import CancelScope
 from kimi_agent.sessions.journal import Journal, MemoryJournal, release
 from kimi_agent.settings import ModelSettings
@@ -25,6 +25,7 @@ from kimi_agent.tooling.approval import Approver
 from kimi_agent.tooling.context import RunContext
 from kimi_agent.tooling.dispatch import DispatchRules
 from kimi_agent.tooling.hooks import Hooks
+from kimi_agent.tooling.names import ToolNames
 from kimi_agent.tooling.repeat import RepeatGuard, without_reminder
 from kimi_agent.tooling.result import Pending, ToolResult
 from kimi_agent.tooling.search import ToolSearch
@@ -75,7 +76,7 @@ class Run:
 
     `output` is the answer that was accepted, as the object that it is; `unfit_outputs` counts the turns whose answers were not;
     `said_tokens` are those of the last answer, `said_nothing` whether it was empty, `must_call` whether it was text where a call
-    was wanted; `asides_open` counts the requests beside the turns that are under way;
+    was wanted; `asides` are the requests beside the turns that are under way;
     `names` says whose tools' names were: see `kimi_agent.tooling.names`.
     """
 
@@ -87,7 +88,7 @@ class Run:
     sink: Callable[[Event], None] | None = None
     inbox: deque[UserMessage] = field(default_factory=deque[UserMessage])
     guard: RepeatGuard = field(default_factory=RepeatGuard)
-    names: dict[str, str] = field(default_factory=dict[str, str])
+    names: ToolNames = field(default_factory=ToolNames)
     retries: dict[str, int] = field(default_factory=dict[str, int])
     said_tokens: int = 0
     said_nothing: bool = False
@@ -99,7 +100,7 @@ class Run:
     ending: bool = False
     known_tokens: int = 0
     known_messages: int = 0
-    asides_open: int = 0
+    asides: aside.Asides = field(default_factory=aside.Asides)
     scope: CancelScope = field(init=False)
     slots: asyncio.Semaphore = field(init=False)
 
@@ -108,13 +109,17 @@ class Run:
         self.slots = asyncio.Semaphore(self.plan.dispatch.concurrency)
 
     async def record(self, record: Record) -> None:
-        """Journals, then takes in: both or, where the journal fails, neither. A cancellation in between is heard afterwards."""
-        journal = self.journal
+        """Journals, then takes in: both or, where the journal fails, neither. A cancellation in between is heard afterwards.
+
+        What is asked beside the turns ends before the run does, so that what it used stands before the run's end.
+        """
+        journal, cancelled = self.journal, None
+        if isinstance(record, RunEnded) and self.asides:
+            cancelled = await _to_the_end(self.asides.end())
         if isinstance(journal, MemoryJournal) and type(journal).append is MemoryJournal.append:  # at once: nothing comes in between
             await journal.append(record)
-            self.conversation.apply(record)
-            return
-        cancelled = await _to_the_end(journal.append(record))
+        else:
+            cancelled = await _to_the_end(journal.append(record)) or cancelled
         self.conversation.apply(record)
         if cancelled is not None:
             raise cancelled
@@ -142,7 +147,10 @@ class Run:
         return replace(usage, cost_usd=price.cost(usage)) if price and not usage.cost_usd else usage
 
     def spent(self, now: Usage | None = None) -> str | None:
-        """The limit that tokens or money have reached, if any, with what a turn that is not journalled yet has used."""
+        """The limit that tokens or money have reached, if any, with what a turn that is not journalled yet has used (`now`: that of
+        the turn that streams)."""
+        if now is None and self.streaming is not None:
+            now = self.streaming.usage
         limits, used = self.plan.limits, self.usage if now is None else self.usage + self.priced(now)
         if limits.tokens is not None and used.total_tokens >= limits.tokens:
             return "tokens"
@@ -153,9 +161,9 @@ class Run:
         so does what is under way."""
         limit, conversation = self.plan.limits.turns, self.conversation
         streaming = 0 if self.streaming is None else 1
-        if limit is not None and conversation.turns + conversation.asides + self.asides_open + streaming >= limit:
+        if limit is not None and conversation.turns + conversation.asides + len(self.asides) + streaming >= limit:
             return "turns"
-        return self.spent(None if self.streaming is None else self.streaming.usage)
+        return self.spent()
 
     async def heal(self, kind: str, detail: str = "") -> None:
         """Journals that something was put right, and tells those who watch."""
@@ -176,6 +184,11 @@ class Run:
     def decisions(self) -> Mapping[str, CallDecided]:
         """Decisions that the journal holds."""
         return self.conversation.decisions
+
+    @property
+    def definitions(self) -> Mapping[str, str]:
+        """What the tools of calls that waited were, by call id."""
+        return self.conversation.definitions
 
     @property
     def messages(self) -> tuple[Message, ...]:

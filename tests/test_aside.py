@@ -1,6 +1,7 @@
 """`ctx.ask_model`: a request beside the turns, what the model and the hooks see of it, and how it ends."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ from asides import MARK, USED, Redaction, answering, apart, ask, is_aside, resul
 from kimi_agent import (
     Agent,
     AssistantMessage,
+    FunctionModel,
     Hooks,
     Limits,
     MemoryJournal,
@@ -28,6 +30,7 @@ from kimi_agent import (
     tool,
 )
 from kimi_agent.records import AsideEnded, RunEnded
+from kimi_agent.wire.parts import UsagePart, WirePart
 
 pytestmark = pytest.mark.anyio
 
@@ -277,23 +280,31 @@ async def test_a_run_that_is_over_asks_nothing_any_more() -> None:
     assert (journal.records, len(model.requests), hook.seen) == (before, 2, seen)
 
 
-async def test_an_aside_that_outlives_its_run_leaves_the_journal_alone() -> None:
-    go_on, tasks = asyncio.Event(), list[asyncio.Task[AssistantMessage]]()
+async def test_an_aside_that_a_task_left_behind_ends_with_the_run_and_is_counted() -> None:
+    begun, ended, tasks = asyncio.Event(), list[str](), list[asyncio.Task[AssistantMessage]]()
 
     @tool
     async def leave_behind(ctx: RunContext[Any]) -> str:
         tasks.append(asyncio.create_task(ctx.ask_model(apart())))
-        await asyncio.sleep(0.01)
+        await begun.wait()
         return "started"
 
-    async def slowly(request: ModelRequest) -> str:
-        await go_on.wait()
-        return "Too late."
+    class Slow(FunctionModel):
+        async def stream(self, request: ModelRequest) -> AsyncGenerator[WirePart]:
+            if is_aside(request):
+                try:
+                    yield UsagePart(USED)
+                    begun.set()
+                    await asyncio.Event().wait()
+                finally:
+                    ended.append("the model")
+            async for part in super().stream(request):
+                yield part
 
-    model, journal = answering(slowly, [call("leave_behind"), "Done."]), MemoryJournal()
-    result = await Agent(model, tools=[leave_behind]).run("go", journal=journal)
-    go_on.set()
+    turns, journal = iter([call("leave_behind"), "Done."]), MemoryJournal()
+    result = await Agent(Slow(lambda request: next(turns)), tools=[leave_behind]).run("go", journal=journal)
+    assert ended == ["the model"]  # before the run was over
     with pytest.raises(UserError, match="the run is over"):
         await tasks[0]
-    assert (result.output, type(journal.records[-1])) == ("Done.", RunEnded)
-    assert not [r for r in journal.records if isinstance(r, AsideEnded)]
+    assert (result.output, [type(r) for r in journal.records][-2:]) == ("Done.", [AsideEnded, RunEnded])
+    assert (result.usage.requests, result.usage.input_tokens) == (3, 10 + 10 + USED.input_tokens)

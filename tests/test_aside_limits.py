@@ -103,6 +103,31 @@ async def test_tokens_and_money_are_looked_at_before_each(limits: Limits, stop: 
 
 
 @pytest.mark.parametrize(
+    ("limits", "stop", "bounds"),
+    [
+        (Limits(tokens=360), "tokens", [240, 120]),
+        (Limits(cost_usd=0.0009), "cost", [60, 30]),
+    ],
+)
+async def test_asides_that_are_asked_at_once_know_of_each_others_tokens(limits: Limits, stop: str, bounds: list[int]) -> None:
+    @tool
+    async def ask(ctx: RunContext[Any]) -> str:
+        await asyncio.sleep(0.05)  # the turn's own usage is known at its end
+        said = await asyncio.gather(*[ctx.ask_model(apart()) for _ in range(20)], return_exceptions=True)
+        return " ".join(s.text if isinstance(s, AssistantMessage) else str(s) for s in said[1:3])
+
+    turns = iter([Reply(calls=[call("ask")], usage=USED), "Never said."])
+    model = FunctionModel(
+        lambda request: Reply(text="Aside.", usage=USED, delay=0.01) if is_aside(request) else next(turns),
+        profile=Profile(price=Price(input=1.0, cached=0.5, output=10.0)),
+    )
+    result = await Agent(model, tools=[ask], limits=limits).run("go")
+    assert (result.stop_reason, result.usage.requests) == (stop, 3)
+    assert [r.settings.max_tokens for r in model.requests[1:]] == bounds
+    assert "Aside. the model was not asked" in results(result.messages)[0]
+
+
+@pytest.mark.parametrize(
     ("limits", "asked", "sent"),
     [
         (Limits(tokens=1120), None, 1000),

@@ -25,36 +25,38 @@ class TerminalApprover:
 
     def __init__(self, watch: Watch, console: Console, ask: Ask) -> None:
         self._watch, self._console, self._ask = watch, console, ask
-        self._always: set[str] = set()
+        self._always: set[tuple[str, str]] = set()
 
     async def __call__(self, context: RunContext[Any], call: ToolCall, arguments: dict[str, Any]) -> Decision:
         """Ctrl-C declines and ends the run; Ctrl-D declines."""
         async with self._watch.lent():
-            if call.name in self._always:
+            tool = (call.name, context.definition)  # a name may be another server's tool in the next run
+            if tool in self._always:
                 return Approve()
-            self._show(call)
+            self._show(call, context.definition)
             try:
-                return await self._answer(call)
+                return await self._answer(tool)
             except EOFError:
                 return Decline("no answer")
             except Interrupted:
                 context.cancel()
                 return Decline("interrupted")
 
-    def _show(self, call: ToolCall) -> None:
+    def _show(self, call: ToolCall, definition: str) -> None:
         """All of the arguments, unseen characters too: nobody can approve what was left out."""
+        whose = f" (MCP server {plain(definition.partition('/')[0])})" if definition else ""
         self._console.print(
-            Styled.assemble(("? ", "bold yellow"), (plain(call.name), "bold"), " needs your approval"), soft_wrap=True
+            Styled.assemble(("? ", "bold yellow"), (plain(call.name), "bold"), whose, " needs your approval"), soft_wrap=True
         )
         self._console.print(Styled(_indented(call)), soft_wrap=True)
 
-    async def _answer(self, call: ToolCall) -> Decision:
+    async def _answer(self, tool: tuple[str, str]) -> Decision:
         while True:
             word, reason = answer_in(await self._ask(QUESTION))
             if word == "no":
                 return Decline(reason)
             if word == "always":
-                self._always.add(call.name)
+                self._always.add(tool)
             if word is not None:
                 return Approve()
 

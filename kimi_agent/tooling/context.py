@@ -43,6 +43,7 @@ class RunContext(Generic[Deps]):
         run: the run; use the properties below.
         call_id: of the call that is being run; unique, and stable when a run is resumed: an idempotency key. Empty outside a tool.
         tool_name: of the tool that is being run; empty outside a tool.
+        definition: of a tool that is somebody else's: whose it is, and a digest of what it is said to do; "" for one's own.
         retry: how many times this tool has asked the model to try again, in succession.
     """
 
@@ -51,6 +52,7 @@ class RunContext(Generic[Deps]):
     call_id: str = ""
     tool_name: str = ""
     retry: int = 0
+    definition: str = ""
 
     @property
     def run_id(self) -> str:

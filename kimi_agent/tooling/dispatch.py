@@ -8,7 +8,7 @@ calls share one run: it is approved, started and journalled as started once, and
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from kimi_agent.errors import ModelRetry, UserError
@@ -24,6 +24,9 @@ from kimi_agent.tooling.result import Pending, ToolResult, capped
 from kimi_agent.tooling.tool import Tool
 
 AnyTool = Tool[..., Any]
+_CHANGED = (
+    "{} is not the tool any more that was approved: it did not run. Look at what it does now, and call it again if it is needed."
+)
 _Shared = ToolCall | ToolResult | Pending | None
 
 
@@ -52,6 +55,11 @@ class Ledger(Protocol):
     @property
     def decisions(self) -> Mapping[str, CallDecided]:
         """Decisions that the journal holds, by call id."""
+        ...
+
+    @property
+    def definitions(self) -> Mapping[str, str]:
+        """What the tools of calls that waited were, by call id; see `RunContext.definition`."""
         ...
 
     @property
@@ -101,6 +109,7 @@ class Dispatcher:
         self._barrier: asyncio.Task[Any] | None = None
         self._runs: dict[str, asyncio.Task[Any]] = {}
         self._outcomes: dict[str, ToolResult | Pending] = {}
+        self._definitions: dict[str, str] = {}
         self._twins = Twins(tools, ledger.guard.key)
         for call in ledger.taken_up:
             self._twins.of(call)
@@ -191,7 +200,8 @@ class Dispatcher:
             self._ledger.emit(ToolEnd, call, self._ledger.unfinished(call), None, time.monotonic() - begun)
             raise
         if isinstance(outcome, Pending):
-            await self._ledger.record(self._ledger.made(CallPending, call_id=call.id, reason=outcome.reason))
+            definition = self._definitions.get(call.id, "")
+            await self._ledger.record(self._ledger.made(CallPending, call_id=call.id, reason=outcome.reason, definition=definition))
             self._ledger.emit(ApprovalRequested, call, outcome.reason)
             return outcome
         message = await self._message(call, outcome)
@@ -204,6 +214,8 @@ class Dispatcher:
             tool = find(self._tools, call.name)
             arguments = check(tool, parse(call.effective, tool))
             context = self._ledger.context(call.id, tool.name, self._ledger.retries.get(tool.name, 0))
+            if tool.definition:
+                context = replace(context, definition=tool.definition)
             await self._approved(tool, context, call, arguments)
             for hook in self._hooks:
                 changed: Any = await hook.before_tool(context, call, arguments)
@@ -215,6 +227,7 @@ class Dispatcher:
         except Refused as e:
             return ToolResult(str(e), is_error=True)
         except _Waits as e:
+            self._definitions[call.id] = e.definition
             return e.pending
 
     async def _approved(self, tool: AnyTool, context: RunContext[Any], call: ToolCall, arguments: dict[str, Any]) -> None:
@@ -222,15 +235,19 @@ class Dispatcher:
         if not await needs_approval(tool, context, arguments):
             return
         known = self._ledger.decisions.get(call.id)
+        if known is not None and self._ledger.definitions.get(call.id, tool.definition) != tool.definition:
+            raise Refused(_CHANGED.format(tool.name))
         if known is None:
             decision = await decision_of(self._approver, context, call, arguments)
             if isinstance(decision, Pending):
-                raise _Waits(decision)
+                raise _Waits(decision, tool.definition)
             reason = decision.reason if isinstance(decision, Decline) else ""
             known = CallDecided(run_id="", call_id=call.id, approved=isinstance(decision, Approve), reason=reason)
             await self._ledger.record(self._ledger.made(CallDecided, call_id=call.id, approved=known.approved, reason=reason))
         if not known.approved:
             raise Refused(declined(known.reason))
+        if not await tool.unchanged():
+            raise Refused(_CHANGED.format(tool.name))
 
     async def _run(
         self, tool: AnyTool, context: RunContext[Any], call: ToolCall, arguments: dict[str, Any]
@@ -270,6 +287,6 @@ class Dispatcher:
 
 
 class _Waits(Exception):
-    def __init__(self, pending: Pending) -> None:
+    def __init__(self, pending: Pending, definition: str) -> None:
         super().__init__(pending.reason)
-        self.pending = pending
+        self.pending, self.definition = pending, definition

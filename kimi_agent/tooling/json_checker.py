@@ -1,9 +1,8 @@
 """Validates by a JSON Schema that a stranger may have written, with jsonschema, in bounded time."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping
-from contextvars import ContextVar
 from functools import lru_cache
+from itertools import islice
 from typing import Any, TypeAlias
 
 from jsonschema import validators
@@ -11,43 +10,20 @@ from jsonschema.exceptions import SchemaError, ValidationError
 from jsonschema.validators import Draft7Validator, Draft202012Validator, validator_for
 from referencing import Registry
 
-from kimi_agent.tooling.patterns import compiled
-from kimi_agent.tooling.references import nodes
+from kimi_agent.tooling.check_budget import Budget, TooCostlyError, budget
+from kimi_agent.tooling.references import Expansion, nodes
+
+__all__ = ["TooCostlyError", "checker", "dialect_of"]
 
 Keyword: TypeAlias = Callable[[Any, Any, Any, Any], Iterator[ValidationError] | None]
 
-_STEPS = 30_000  # keywords that a check may look at, and so many more for each value in the arguments
-_STEPS_A_VALUE = 50
-_COMPILING = 1.0  # seconds that a check may compile patterns; they stay compiled
-
-
-class TooCostlyError(Exception):
-    """The arguments cannot be checked by this schema in the time that a call may take."""
-
-
-class _Budget:
-    __slots__ = ("_compiling", "_steps", "tells_evaluated")
-
-    def __init__(self, steps: int, *, tells_evaluated: bool) -> None:
-        self._steps = steps
-        self.tells_evaluated = tells_evaluated
-        self._compiling = _COMPILING
-
-    def step(self) -> None:
-        self._steps -= 1
-        if self._steps < 0:
-            raise TooCostlyError("the schema has too many branches for these arguments")
-
-    def found(self, pattern: str, text: str) -> bool | None:
-        began = time.perf_counter()
-        kept = compiled(pattern)
-        self._compiling -= time.perf_counter() - began
-        if self._compiling < 0:
-            raise TooCostlyError("the schema's patterns are too large")
-        return kept.found(text)
-
-
-_budget: ContextVar[_Budget] = ContextVar("_budget")
+_MOST_ERRORS = 1_000  # nobody reads more
+_MOST_EVALUATED = 1_000  # entries of an object or list, and branches: `unevaluated…` compares each with each
+# Keywords that pass on what others found: these have paid for its text.
+_PASSING = (
+    *("properties", "patternProperties", "additionalProperties", "propertyNames", "items", "prefixItems", "additionalItems"),
+    *("allOf", "if", "dependentSchemas", "dependencies", "extends", "$ref", "$dynamicRef", "$recursiveRef"),
+)
 
 
 def dialect_of(schema: Mapping[str, Any]) -> Any:
@@ -65,7 +41,8 @@ def dialect_of(schema: Mapping[str, Any]) -> Any:
 
 
 def checker(schema: Mapping[str, Any], dialect: Any, *, follows_all: bool) -> Callable[[Any], list[ValidationError]]:
-    """Gives what is wrong with a value. Raises whatever jsonschema does for references that lead nowhere, and TooCostlyError.
+    """Gives what is wrong with a value, the first thousand errors. Raises whatever jsonschema does for references that lead nowhere,
+    and TooCostlyError.
 
     A string that is too long for a pattern passes it: a wrong refusal would be worse than what the tool has to look at anyway.
 
@@ -73,22 +50,40 @@ def checker(schema: Mapping[str, Any], dialect: Any, *, follows_all: bool) -> Ca
         follows_all: all references were followed and counted; else `unevaluatedProperties`, which follows them uncounted, is not
             checked.
     """
-    tells_evaluated = follows_all and not any("patternProperties" in node for node in nodes(schema))
+    tells_evaluated = follows_all and _tells_evaluated(schema)
     validator = _bounded(dialect)(schema, registry=Registry())  # pyright: ignore[reportUnknownArgumentType] - an empty one: nothing is fetched
 
     def problems(value: Any) -> list[ValidationError]:
-        token = _budget.set(_Budget(_STEPS + _STEPS_A_VALUE * _values(value), tells_evaluated=tells_evaluated))
+        token = budget.set(Budget(value, tells_evaluated=tells_evaluated))
         try:
-            return list(validator.iter_errors(value))
+            return list(islice(validator.iter_errors(value), _MOST_ERRORS))
         finally:
-            _budget.reset(token)
+            budget.reset(token)
 
     return problems
 
 
+def _tells_evaluated(schema: Mapping[str, Any]) -> bool:
+    """Whether `unevaluated…`, which jsonschema looks into by itself, costs what can be told, and searches by no pattern."""
+    unevaluated, patterned = False, False
+    for node in nodes(schema):
+        unevaluated |= "unevaluatedProperties" in node or "unevaluatedItems" in node
+        patterned |= "patternProperties" in node
+    if patterned or not unevaluated:
+        return False
+    expansion = Expansion(schema)
+    return expansion.most() <= _MOST_EVALUATED and expansion.is_known
+
+
 @lru_cache(16)
 def _bounded(dialect: Any) -> Any:
-    own: dict[str, Keyword] = {"pattern": _pattern, "patternProperties": _pattern_properties}
+    own: dict[str, Keyword] = {
+        "pattern": _pattern,
+        "patternProperties": _pattern_properties,
+        "uniqueItems": _unique_items,
+        "enum": _enum,
+        "const": _const,
+    }
     known: dict[str, Keyword] = {**dialect.VALIDATORS}
     known |= {k: v for k, v in own.items() if k in known}
     for name, rule in (
@@ -99,8 +94,9 @@ def _bounded(dialect: Any) -> Any:
         if name in known:
             known[name] = rule(known[name])
     extend: Callable[..., Any] = validators.extend  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    made = extend(dialect, {k: _counted(v) for k, v in known.items()})
+    made = extend(dialect, {k: _counted(k, v) for k, v in known.items()})
     made.evolve = _staying(made.evolve)
+    made.descend = _paying(made.descend)
     return made
 
 
@@ -116,27 +112,64 @@ def _staying(evolve: Callable[..., Any]) -> Callable[..., Any]:
     return staying
 
 
-def _counted(keyword: Keyword) -> Keyword:
+def _paying(descend: Callable[..., Any]) -> Callable[..., Any]:
+    """jsonschema's, which quotes the whole value where the schema is `false`."""
+
+    def paying(validator: Any, instance: Any, schema: Any, *place: Any, **named: Any) -> Any:
+        found = descend(validator, instance, schema, *place, **named)
+        return budget.get().paid(found) if schema is False else found
+
+    return paying
+
+
+def _counted(name: str, keyword: Keyword) -> Keyword:
+    quotes = name not in _PASSING
+
     def counted(validator: Any, told: Any, value: Any, schema: Any) -> Iterator[ValidationError] | None:
-        _budget.get().step()
-        return keyword(validator, told, value, schema)
+        mine = budget.get()
+        mine.pay_keyword(told, value)
+        errors = keyword(validator, told, value, schema)
+        return mine.paid(errors) if quotes and errors is not None else errors
 
     return counted
 
 
+def _unique_items(validator: Any, told: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
+    if not told or not isinstance(value, list):
+        return
+    mine, seen = budget.get(), set[str]()
+    for item in value:  # pyright: ignore[reportUnknownVariableType]
+        if (text := mine.written(item)) in seen:
+            yield ValidationError(f"{value!r} has non-unique elements")
+            return
+        seen.add(text)
+
+
+def _enum(validator: Any, told: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
+    mine = budget.get()
+    if mine.written(value) not in mine.known(told):
+        yield ValidationError(f"{value!r} is not one of {told!r}")
+
+
+def _const(validator: Any, told: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
+    mine = budget.get()
+    if mine.written(value) != mine.written(told):
+        yield ValidationError(f"{told!r} was expected")
+
+
 def _pattern(validator: Any, told: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
-    if isinstance(value, str) and _budget.get().found(told, value) is False:
+    if isinstance(value, str) and budget.get().found(told, value) is False:
         yield ValidationError(f"{value!r} does not match {told!r}")
 
 
 def _pattern_properties(validator: Any, told: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
     if not isinstance(value, dict):
         return
-    budget = _budget.get()
+    mine = budget.get()
     for pattern, inner in told.items():
         for key, each in value.items():  # pyright: ignore[reportUnknownVariableType]
-            budget.step()
-            if budget.found(pattern, key):  # pyright: ignore[reportUnknownArgumentType]
+            mine.pay()
+            if mine.found(pattern, key):  # pyright: ignore[reportUnknownArgumentType]
                 yield from validator.descend(each, inner, path=key, schema_path=pattern)
 
 
@@ -147,8 +180,8 @@ def _additional(keyword: Keyword) -> Keyword:
         patterns = schema.get("patternProperties")
         if not patterns or not isinstance(value, dict):
             return keyword(validator, told, value, schema)
-        budget = _budget.get()
-        beside = {k for k in value if any(budget.found(p, k) is not False for p in patterns)}  # pyright: ignore
+        mine = budget.get()
+        beside = {k for k in value if any(mine.found(p, k) is not False for p in patterns)}  # pyright: ignore
         extra = {k: v for k, v in value.items() if k not in beside}  # pyright: ignore[reportUnknownVariableType]
         return keyword(validator, told, extra, {"properties": schema.get("properties", {})})
 
@@ -156,22 +189,11 @@ def _additional(keyword: Keyword) -> Keyword:
 
 
 def _unevaluated(keyword: Keyword) -> Keyword:
-    """jsonschema searches for `patternProperties` with `re` here, at any depth: then nothing is checked but the rest."""
+    """jsonschema searches for `patternProperties` with `re` here, at any depth, follows references uncounted, and compares each entry
+    with each: where that may take long, nothing is checked but the rest."""
 
     def unevaluated(validator: Any, told: Any, value: Any, schema: Any) -> Iterator[ValidationError] | None:
-        return keyword(validator, told, value, schema) if _budget.get().tells_evaluated else None
+        few = not isinstance(value, dict | list) or len(value) <= _MOST_EVALUATED  # pyright: ignore[reportUnknownArgumentType]
+        return keyword(validator, told, value, schema) if few and budget.get().tells_evaluated else None
 
     return unevaluated
-
-
-def _values(value: Any) -> int:
-    """How many values there are within one, itself included."""
-    count, todo = 0, [value]
-    while todo:
-        each = todo.pop()
-        count += 1
-        if isinstance(each, dict):
-            todo += each.values()  # pyright: ignore[reportUnknownArgumentType]
-        elif isinstance(each, list):
-            todo += each  # pyright: ignore[reportUnknownArgumentType]
-    return count

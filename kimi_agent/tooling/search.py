@@ -21,7 +21,7 @@ from kimi_agent.tooling.tool import Tool, tool
 AnyTool: TypeAlias = Tool[..., Any]
 MOST_LOADED = 30
 _MOST_FOUND = 20
-_NAMES = ("search_tools", "find_tools", "search_more_tools", "find_more_tools")
+NAMES = ("search_tools", "find_tools", "search_more_tools", "find_more_tools")
 _MOST_GROUPS, _LEAST_GROUP = 100, 3
 _LONGEST_DESCRIPTION, _LONGEST_PARAMETERS = 300, 300  # characters
 _LONGEST_READ = 4_000  # characters of a description, which a stranger may have written
@@ -49,7 +49,7 @@ class ToolSearch:
         if self._above is None or len(tools) <= self._above:
             return None
         deferred = tuple(t for t in tools.values() if t.rules.deferrable)
-        name = next((n for n in _NAMES if n not in tools and n not in taken), None)
+        name = next((n for n in NAMES if n not in tools and n not in taken), None)
         return self._catalogue(deferred, name) if deferred and name is not None else None
 
 
@@ -152,7 +152,7 @@ def _mentioned(messages: Iterable[Message]) -> Iterable[str]:
     for message in messages:
         if isinstance(message, AssistantMessage):
             yield from (call.name for call in message.tool_calls)
-        elif isinstance(message, ToolMessage) and message.name in _NAMES and not message.is_error:
+        elif isinstance(message, ToolMessage) and message.name in NAMES and not message.is_error:
             yield from _FOUND.findall(message.text)
 
 

@@ -16,7 +16,7 @@ import types
 import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeAlias, TypedDict, TypeVar, cast, overload
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeAlias, TypedDict, TypeVar, cast, overload
 
 from typing_extensions import Unpack
 
@@ -39,6 +39,15 @@ NeedsApproval: TypeAlias = bool | Callable[[RunContext[Any], dict[str, Any]], bo
 # Agents are made by the thousand of the same few functions, and pydantic takes milliseconds for each. It holds no function.
 _known_arguments: weakref.WeakKeyDictionary[types.FunctionType, Arguments] = weakref.WeakKeyDictionary()
 NAME = re.compile(r"\$?[a-zA-Z_][a-zA-Z0-9_.-]{0,63}")  # $: Moonshot's own, such as $web_search
+
+
+class Owner(Protocol):
+    """Somebody whose tools an agent may call; `MCPServer` is one. Its name need not be the only one of its kind."""
+
+    @property
+    def name(self) -> str:
+        """What the qualified names of its tools begin with."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +85,7 @@ class Tool(Generic[P, R]):
         rules: under which it runs.
         qualified: the name that it goes by where another tool has its name, such as `github__search` for `search`; None: it keeps
             its own. A tool that has one is somebody else's: a schema of it that cannot be used costs that tool, never the run.
+        owner: whose it is, where it has a qualified name: tells it from a tool of another owner that is called the same.
     """
 
     def __init__(
@@ -87,6 +97,7 @@ class Tool(Generic[P, R]):
         parameters: Parameters | None = None,
         rules: ToolRules | None = None,
         qualified: str | None = None,
+        owner: Owner | None = None,
     ) -> None:
         """Raises ToolDefinitionError if the name is not one that endpoints take."""
         made_of: Any = function
@@ -99,6 +110,7 @@ class Tool(Generic[P, R]):
         self.name = _default_name(made_of) if name is None else name
         self.rules = rules or ToolRules()
         self.qualified = qualified
+        self.owner = owner
         self._description = description
         self._parameters = parameters
         functools.update_wrapper(self, made_of, updated=())
@@ -193,6 +205,7 @@ class Tool(Generic[P, R]):
             "parameters": self._parameters,
             "rules": self.rules,
             "qualified": self.qualified,
+            "owner": self.owner,
         }
 
     def _with(self, **changes: Any) -> "Tool[P, R]":
@@ -205,6 +218,15 @@ class Tool(Generic[P, R]):
     def bind(self, context: RunContext[Any], arguments: Mapping[str, Any]) -> Callable[[], Any]:
         """The call, ready to be made, with validated arguments."""
         return self._signature.bind(context, arguments)
+
+    @property
+    def definition(self) -> str:
+        """What a person approves, where somebody else may change it: whose tool it is, and what it is said to do; else ""."""
+        return ""
+
+    async def unchanged(self) -> bool:
+        """Whether it is still what was approved a moment ago."""
+        return True
 
     async def finish(self, context: RunContext[Any], result: ToolResult | Pending) -> ToolResult | Pending:
         """What becomes of a result, outside of the time-out and of what a tool may raise. For kinds of tools that belong to the
@@ -267,12 +289,13 @@ def _default_name(function: object) -> str:
 
 
 class ToolOptions(TypedDict, total=False):
-    """The keyword arguments of `tool`: name, description, parameters, the qualified name, and the rules."""
+    """The keyword arguments of `tool`: name, description, parameters, the qualified name with its owner, and the rules."""
 
     name: str | None
     description: str | None
     parameters: Parameters | None
     qualified: str | None
+    owner: Owner | None
     timeout: float | None
     sequential: bool
     idempotent: bool
@@ -298,7 +321,7 @@ def tool(function: Any = None, /, **options: Unpack[ToolOptions]) -> Any:
     if function is None:
         return functools.partial(tool, **options)
     given: dict[str, Any] = dict(options)
-    own = {k: given.pop(k) for k in ("name", "description", "parameters", "qualified") if k in given}
+    own = {k: given.pop(k) for k in ("name", "description", "parameters", "qualified", "owner") if k in given}
     if isinstance(function, types.MethodType) and isinstance(function.__func__, Tool):  # Python 3.13: @classmethod over @tool
         method: Any = function
         function = method.__func__.__get__(method.__self__, type(method.__self__))

@@ -3,16 +3,19 @@
 import asyncio
 import inspect
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from kimi_agent.errors import ToolDefinitionError
+from kimi_agent.redact import get_logger
 from kimi_agent.tooling.context import RunContext
 from kimi_agent.tooling.hosted import hosted_tool
-from kimi_agent.tooling.names import distinct, holds
+from kimi_agent.tooling.names import ToolNames
 from kimi_agent.tooling.schema import is_openai_tool
-from kimi_agent.tooling.tool import Tool, tool
+from kimi_agent.tooling.tool import Owner, Tool, tool
 
+log = get_logger(__name__)
 AnyTool: TypeAlias = Tool[..., Any]
 ToolLike: TypeAlias = "AnyTool | Toolset | Callable[..., Any] | Mapping[str, Any]"
 Keep: TypeAlias = Callable[[RunContext[Any], AnyTool], bool | Awaitable[bool]]
@@ -31,6 +34,12 @@ class Toolset(ABC):
     @abstractmethod
     async def tools(self, context: RunContext[Any]) -> Sequence[AnyTool]:
         """The tools that the model may call in the next turn."""
+
+    @property
+    def owners(self) -> Sequence[Owner]:
+        """Whose tools it may offer, also while they are away. A slow toolset that has a `name` is an owner itself."""
+        named = self.slow and isinstance(getattr(self, "name", None), str)
+        return (cast(Owner, self),) if named else ()
 
     def filtered(self, keep: Keep) -> "Toolset":
         """Only the tools for which `keep(context, tool)` is true; it may be async."""
@@ -63,10 +72,20 @@ class FunctionToolset(Toolset):
         return self._tools
 
 
-class _Filtered(Toolset):
-    def __init__(self, inner: Toolset, keep: Keep) -> None:
-        self._inner, self._keep = inner, keep
+class _Wrapper(Toolset):
+    def __init__(self, inner: Toolset) -> None:
+        self._inner = inner
         self.slow = inner.slow
+
+    @property
+    def owners(self) -> Sequence[Owner]:
+        return self._inner.owners
+
+
+class _Filtered(_Wrapper):
+    def __init__(self, inner: Toolset, keep: Keep) -> None:
+        super().__init__(inner)
+        self._keep = keep
 
     async def tools(self, context: RunContext[Any]) -> Sequence[AnyTool]:
         return [t for t in await self._inner.tools(context) if await self._keeps(context, t)]
@@ -76,10 +95,10 @@ class _Filtered(Toolset):
         return await kept if inspect.isawaitable(kept) else kept
 
 
-class _Renamed(Toolset):
+class _Renamed(_Wrapper):
     def __init__(self, inner: Toolset, rename: Callable[[str], str]) -> None:
-        self._inner, self._rename = inner, rename
-        self.slow = inner.slow
+        super().__init__(inner)
+        self._rename = rename
 
     async def tools(self, context: RunContext[Any]) -> Sequence[AnyTool]:
         return [self._renamed(t) for t in await self._inner.tools(context)]
@@ -114,24 +133,34 @@ def as_tool(value: object, tool_map: Mapping[str, Callable[..., Any]]) -> AnyToo
 
 
 def as_toolsets(values: Iterable[ToolLike], tool_map: Mapping[str, Callable[..., Any]] | None = None) -> tuple[Toolset, ...]:
-    """Everything that may stand in `Agent(tools=[…])`, as toolsets, in order. Raises ToolDefinitionError."""
-    return tuple(v if isinstance(v, Toolset) else FunctionToolset([v], tool_map) for v in values)
+    """Everything that may stand in `Agent(tools=[…])`, as toolsets, in order; owners that have one name are a warning. Raises
+    ToolDefinitionError."""
+    toolsets = tuple(v if isinstance(v, Toolset) else FunctionToolset([v], tool_map) for v in values)
+    owners = {id(owner): owner.name for owner in _owners(toolsets)}
+    for name, count in Counter(owners.values()).items():
+        if count > 1:
+            log.warning("%s servers are named %s: names of tools number them, in order. Give each a name=", count, name)
+    return toolsets
+
+
+def _owners(toolsets: Iterable[Toolset]) -> list[Owner]:
+    return [owner for toolset in toolsets for owner in toolset.owners]
 
 
 async def collect(
     toolsets: Sequence[Toolset],
     context: RunContext[Any],
     reserved: Collection[str] = (),
-    held: dict[str, str] | None = None,
+    names: ToolNames | None = None,
 ) -> dict[str, AnyTool]:
-    """All tools by the names that they go by; see `distinct`. Toolsets that are `slow` are asked at once: if one fails, the others
+    """All tools by the names that they go by; see `ToolNames`. Toolsets that are `slow` are asked at once: if one fails, the others
     are cancelled, and what it raised is raised. Raises ToolDefinitionError if two tools have one name.
 
     Args:
         toolsets: whose tools.
         context: that they are asked with.
         reserved: names that are taken already.
-        held: whose bare names were, in the turns before.
+        names: whose names were, in the turns before.
     """
     slow = [toolset for toolset in toolsets if toolset.slow]
     answers = await asked_together(slow, context) if len(slow) > 1 else {}
@@ -139,11 +168,11 @@ async def collect(
     for toolset in toolsets:
         tools += answers[id(toolset)] if id(toolset) in answers else await toolset.tools(context)
     named = {each.name: each for each in tools}
-    held = {} if held is None else held
-    foreign = [each for each in tools if each.qualified is not None]
-    if len(named) == len(tools) and named.keys().isdisjoint(reserved) and (not foreign or all(holds(t, held) for t in foreign)):
+    names = ToolNames() if names is None else names
+    if len(named) == len(tools) and not any(each.qualified for each in tools):  # nearly all agents
+        names.keep(named)
         return named
-    return distinct(tools, reserved, held)
+    return names.given(tools, _owners(toolsets), reserved)
 
 
 async def asked_together(toolsets: Iterable[Toolset], context: RunContext[Any]) -> dict[int, Sequence[AnyTool]]:

@@ -9,6 +9,7 @@ from kimi_agent.cli.mcp.arguments import read_arguments
 from kimi_agent.cli.mcp.pairs import pairs_of
 from kimi_agent.cli.mcp.shown import shown_command, shown_url
 from kimi_agent.cli.mcp.targets import target_of
+from kimi_agent.mcp.client.config import ServerConfig
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -105,6 +106,20 @@ def test_servers_are_named_by_command_or_url(spec: str, name: str | None, comman
 def test_what_names_no_server_says_so(spec: str, says: str) -> None:
     with pytest.raises(UserError, match=says):
         target_of(spec, dict)
+
+
+def test_a_configured_name_with_blanks_is_no_command() -> None:
+    servers = {"rm -rf notes": ServerConfig.of({"command": "npx", "args": ["notes"]}, "the test")}
+    assert target_of("rm -rf notes", lambda: servers).command == ("npx", "notes")
+    assert target_of("mine=rm -rf notes", lambda: servers).name == "mine"
+    assert target_of("rm -rf other", lambda: servers).command == ("rm", "-rf", "other")
+
+
+def test_a_command_needs_no_configuration_that_can_be_read() -> None:
+    def broken() -> dict[str, ServerConfig]:
+        raise UserError("the file is no JSON")
+
+    assert target_of("npx notes", broken).command == ("npx", "notes")
 
 
 def test_what_may_be_a_secret_is_not_shown() -> None:

@@ -63,6 +63,11 @@ async def test_progress_and_log_messages_go_to_standard_error() -> None:
     assert "… 1/3 part 1" in err and "… 3/3 part 3" in err and "! warning from" in err and "nearly full" in err
 
 
+async def test_what_a_server_tells_of_itself_is_shown_without_its_secrets() -> None:
+    code, out, err = await cli("mcp", "call", CHILD, "work", "--env", "API_TOKEN=nearly full")
+    assert (code, out) == (0, "worked\n") and "! warning from" in err and "nearly full" not in err
+
+
 async def test_a_tool_that_failed_has_an_exit_code() -> None:
     code, out, _ = await cli("mcp", "call", CHILD, "fail")
     assert code == 1 and "the disk is" in out

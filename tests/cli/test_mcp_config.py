@@ -40,6 +40,11 @@ async def test_the_file_is_private_and_its_secrets_are_never_shown(tmp_path: Pat
         assert code == 0 and "hunter2" not in out + err and "X-Api-Key" in out and "example.com/mcp" in out
 
 
+async def test_the_command_that_tries_a_server_can_be_copied_as_it_is(tmp_path: Path) -> None:
+    _, out, _ = await cli("mcp", "add", "my; notes", "--config", str(tmp_path / "mcp.json"), "--", "npx", "notes")
+    assert "kimi-agent mcp doctor 'my; notes' tries it" in out
+
+
 async def test_a_server_is_not_overwritten_by_mistake_and_the_rest_of_the_file_stays(tmp_path: Path) -> None:
     file = tmp_path / "mcp.json"
     file.write_text('{\n  // mine\n  "mcpServers": {"a": {"command": "x"}},\n  "other": 1\n}\n')

@@ -49,7 +49,7 @@ async def test_what_is_approved_is_seen_whole() -> None:
     console = Console(file=file, width=100, highlight=False)
     approver = TerminalApprover(Watch(PlainRenderer(console)), console, ask)
     arguments = '{"path": "/etc\u200b\u202e\x7f/x\u200c", "raw": "\x9b", "more": "\U000e0041"}'
-    context = RunContext.__new__(RunContext)
+    context = RunContext(None, None)  # type: ignore[arg-type]
     await approver(context, ToolCall("c", "rm", arguments, 0), {})
     shown = file.getvalue()
     assert "/etc\\u200b\\u202e\\u007f/x\\u200c" in shown and "\\u009b" in shown and "\\udb40\\udc41" in shown

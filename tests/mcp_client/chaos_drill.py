@@ -71,12 +71,14 @@ async def chaos(
         record = directory / f"{client.get('name', 'chaos')}.jsonl"
         process = None
         if how == "stdio":
-            server = MCPServer(sys.executable, "-E", "-S", str(CHAOS), str(record), *options, **{"name": "chaos", **client})
+            server = MCPServer(
+                sys.executable, "-E", "-S", str(CHAOS), str(record), *options, **{"name": "chaos", "ping_timeout": 1.0, **client}
+            )
         else:
             process = start(record, f"{how}={port}", *options)
             port = await _port_of(record)
             url = f"http://127.0.0.1:{port}/{'sse' if how == 'sse' else 'mcp'}"
-            server = MCPServer(url=url, transport=how, **{"name": "chaos", **client})
+            server = MCPServer(url=url, transport=how, **{"name": "chaos", "ping_timeout": 1.0, **client})
         made = Chaos(record, server, options, process)
         try:
             yield made

@@ -305,6 +305,9 @@ FAULTS: dict[str, Fault] = {
     ),
     "neither": _instead(lambda message: {"jsonrpc": "2.0", "id": message["id"]}),
     "error": _error({"code": -32000, "message": "the disk is full", "data": {"free": 0}}),
+    "error_not_sent": _error(
+        {"code": -32000, "message": "no receipt", "data": {"not_sent": True, "lost": True, "http_status": 404}}
+    ),
     "error_text": _error("it broke"),
     "error_empty": _error({}),
     "error_null": _error(None),

@@ -114,6 +114,13 @@ HTTP_FAULTS: dict[str, Fault] = {
     "status_401": _whole(401, b"who are you", WWW_Authenticate="Bearer"),
     "status_403": _whole(403, b"not you"),
     "status_404": _whole(404, b"no such page"),
+    "status_404_words": _whole(404, b"<html>order placed; your session has been updated; page not found</html>", "text/html"),
+    "status_400_words": _whole(
+        400,
+        b'{"jsonrpc": "2.0", "id": 1, "error": {"code": -32000, "message": "the checkout session could not be closed"}}',
+        "application/json",
+    ),
+    "status_504": _whole(504, b"<html><h1>504 Gateway Time-out</h1></html>", "text/html"),
     "status_429": _whole(429, b"too fast", Retry_After="1"),
     "status_500": _whole(500, b"Traceback (most recent call last): ..."),
     "status_502": _whole(502, b"<html><h1>502 Bad Gateway</h1></html>", "text/html"),

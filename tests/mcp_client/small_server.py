@@ -1,5 +1,6 @@
 """A well-behaved MCP server on the SDK, for tests of what a client makes of it: `python small_server.py [PORT]`."""
 
+import asyncio
 import base64
 import sys
 
@@ -46,6 +47,13 @@ def picture() -> list[types.ContentBlock]:
 def fail() -> str:
     """Fails."""
     raise ValueError("the disk is full")
+
+
+@server.tool()
+async def nap() -> str:
+    """Sleeps for long."""
+    await asyncio.sleep(30)
+    return "rested"
 
 
 @server.tool()

@@ -20,7 +20,7 @@ from kimi_agent import (
     call,
     tool,
 )
-from kimi_agent.tooling.names import fitted
+from kimi_agent.tooling.legal_names import legal_name
 
 pytestmark = pytest.mark.anyio
 
@@ -73,8 +73,8 @@ async def test_two_functions_of_ones_own_are_ones_mistake_still() -> None:
 
 
 async def test_long_names_that_are_taken_are_counted() -> None:
-    twice = [of("a"), of("a"), of("a"), of("z", "a__read_2")]
-    assert list(await offered(twice)) == ["a__read", "a__read_3", "a__read_4", "a__read_2"]
+    mine = tool(lambda: "mine", name="a__read_2")
+    assert list(await offered([of("a"), of("a"), of("a"), mine])) == ["a__read", "a__read_3", "a__read_4", "a__read_2"]
     same = of("a")
     assert list(await offered([same, same])) == ["read"], "the same tool twice is one tool"
     bare = [of("a", qualified="read"), of("b")]
@@ -87,10 +87,10 @@ async def test_long_names_stay_within_the_rule() -> None:
     assert len(first) == len(second) == 64
     assert first != second
     assert first.startswith(long[:55])
-    assert list(await offered([of("my server!"), of("7")])) == [fitted("my server!__read"), fitted("7__read")]
-    assert fitted("my server!__read").startswith("my_server___read_")
-    assert fitted("7__read").startswith("tool_7__read_")
-    assert fitted("") != fitted(" ")
+    assert list(await offered([of("my server!"), of("7")])) == [legal_name("my server!__read"), legal_name("7__read")]
+    assert legal_name("my server!__read").startswith("my_server___read_")
+    assert legal_name("7__read").startswith("tool_7__read_")
+    assert legal_name("") != legal_name(" ")
 
 
 @pytest.mark.parametrize(

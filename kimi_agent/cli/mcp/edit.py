@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
@@ -61,7 +62,7 @@ async def _add(name: str, given: dict[str, Any], config: Path | None, force: boo
     for kind in ("env", "headers"):
         for key in (k for k, v in given.get(kind, {}).items() if is_literal_secret(k, v)):
             note(f"{plain(key)} stands in the file as you gave it; '${{{_variable(key)}}}' would be read from the environment")
-    print(plain(f"added {name} to {path}; kimi-agent mcp doctor {name} tries it"))
+    print(plain(f"added {name} to {path}; kimi-agent mcp doctor {quote(name)} tries it"))
     return OK
 
 

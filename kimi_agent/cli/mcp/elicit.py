@@ -1,6 +1,5 @@
 """What a server asks its user, asked on the terminal that a run is drawn on."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ Lend = Callable[[], AbstractAsyncContextManager[None]]
 
 
 class TerminalElicitor:
-    """An `Elicit` that asks one question after the other. Ctrl-D declines, Ctrl-C leaves the question open.
+    """An `Elicit`. Ctrl-D declines, Ctrl-C leaves the question open.
 
     Attributes:
         lend: gives the screen, where somebody draws on it.
@@ -27,14 +26,13 @@ class TerminalElicitor:
 
     def __init__(self, console: Console, ask: Ask) -> None:
         self._console, self._ask = console, ask
-        self._asking = asyncio.Lock()
         self.lend: Lend = nullcontext
 
     async def __call__(self, asked: "Elicitation") -> Mapping[str, Any] | bool | None:
         """The values; False where the user declines, None where they do not answer."""
         from kimi_agent.mcp.client.terminal import fill_in
 
-        async with self._asking, self.lend():
+        async with self.lend():
             try:
                 return await fill_in(asked, self._show, self._ask)
             except EOFError:

@@ -68,7 +68,7 @@ def target_of(spec: str, known: Callable[[], Mapping[str, "ServerConfig"]]) -> T
     if not words:
         raise UserError("--mcp is empty: write a command, a URL, or the name of a server")
     if len(words) > 1:
-        return Target(name, {}, tuple(words))
+        return _with_blanks(spec, name, known) or Target(name, {}, tuple(words))
     return _of_one_word(words[0], name, known())
 
 
@@ -106,10 +106,23 @@ def known_servers(files: Iterable[Path]) -> dict[str, "ServerConfig"]:
     return found
 
 
+def _with_blanks(spec: str, name: str | None, known: Callable[[], Mapping[str, "ServerConfig"]]) -> Target | None:
+    """A server whose name reads as a command line; a configuration that cannot be read is no reason to refuse a command."""
+    try:
+        servers = known()
+    except UserError:
+        return None
+    return _of_configuration(spec, name, servers) if spec in servers else None
+
+
+def _of_configuration(called: str, name: str | None, servers: Mapping[str, "ServerConfig"]) -> Target:
+    found = configured(called, servers[called])
+    return Target(name or called, found.options, found.command)
+
+
 def _of_one_word(word: str, name: str | None, servers: Mapping[str, "ServerConfig"]) -> Target:
     if word in servers:
-        found = configured(word, servers[word])
-        return Target(name or word, found.options, found.command)
+        return _of_configuration(word, name, servers)
     if shutil.which(word) is not None:
         return Target(name, {}, (word,))
     near = difflib.get_close_matches(word, servers, n=3, cutoff=0.5)

@@ -8,6 +8,7 @@ from kimi_agent.events import ToolLog, ToolProgress
 from kimi_agent.limits import Usage
 from kimi_agent.messages import AssistantMessage, Content, Message
 from kimi_agent.observe.console import ConsoleRenderer
+from kimi_agent.redact import redact
 from kimi_agent.settings import ModelSettings
 
 
@@ -31,12 +32,12 @@ class CallView:
         raise UserError("there is no run to cancel")
 
     def report(self, call_id: str, text: str, progress: float | None = None, total: float | None = None) -> None:
-        """Draws it."""
-        self.draw(ToolProgress(call_id, text, progress, total))
+        """Draws it, without secrets."""
+        self.draw(ToolProgress(call_id, redact(text), progress, total))
 
     def log(self, call_id: str, level: str, text: str, source: str = "") -> None:
-        """Draws it."""
-        self.draw(ToolLog(call_id, level, text, source))
+        """Draws it, without secrets."""
+        self.draw(ToolLog(call_id, level, redact(text), source))
 
     async def ask_model(
         self, call_id: str, messages: Sequence[Message], instructions: str = "", settings: ModelSettings | None = None

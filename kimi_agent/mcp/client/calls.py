@@ -7,16 +7,15 @@ idempotent: its outcome is unknown, and that is what the caller is told.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar, cast
+from typing import TypeVar
 
 from mcp import MCPError
-from mcp_types import CONNECTION_CLOSED
 from pydantic import ValidationError
 
 from kimi_agent.errors import MCPServerError
 from kimi_agent.mcp.client.causes import cause_of
 from kimi_agent.mcp.client.connection import Connection, Live
-from kimi_agent.mcp.client.http import LOST, NOT_SENT, STATUS
+from kimi_agent.mcp.client.failures import failure_of, is_closed, session_is_gone
 from kimi_agent.mcp.client.patience import patiently
 
 T = TypeVar("T")
@@ -40,41 +39,45 @@ async def request(
     repeatable: bool,
     insist: bool = True,
     patient: bool = False,
+    waits: Callable[[], bool] | None = None,
+    is_heard: Callable[[], bool] = lambda: False,
 ) -> T:
     """What the server answers, within `timeout` seconds of being asked; starting it has a time-out of its own.
 
     `insist`: a server that cannot be reached at once is tried again for a moment. `patient`: where it failed before, the time until
-    it may be tried again is waited for.
+    it may be tried again is waited for. `waits` says whether a person is being asked: the clock stands still meanwhile. `is_heard`:
+    whether the server has shown that it has the request.
 
     Raises MCPError, the server's own refusal; MCPServerError where it cannot be reached; OutcomeUnknown; TimeoutError.
     """
-    starts, losses = _STARTS if insist else 1, 0
+    starts, losses, sessions = _STARTS if insist else 1, 0, 0
     for attempt in range(_ATTEMPTS):
         live = await _reached(connection, again=starts > 1, patient=patient or attempt > 0)
         if live is None:
             starts -= 1
             continue
         try:
-            async with patiently(timeout, connection.waits_for_person):
+            async with live.carrying(), patiently(timeout, waits or connection.waits_for_person):
                 answer = await ask(live)
         except MCPError as e:
-            if not (what := _loss(e, live)):
+            what, seen = _loss(connection, live, e), _was_seen(e) or is_heard()
+            if not what:
                 connection.settled()
                 raise
-            seen = not _was_not_seen(e)
             losses += seen
-            if attempt + 1 == _ATTEMPTS or losses > (_LOSSES if repeatable else 0):
-                raise _given_up(e, what, name, seen=seen and not repeatable) from e
+            sessions += session_is_gone(e)
+            if attempt + 1 == _ATTEMPTS or sessions > 1 or losses > (_LOSSES if repeatable else 0):
+                raise _given_up(what, name, unknown=seen and not repeatable) from e
             await asyncio.sleep(_PAUSE * attempt)
         except (asyncio.CancelledError, TimeoutError) as e:
-            connection.doubt(live, timeout, at_once=isinstance(e, TimeoutError))
+            connection.doubt(live, at_once=isinstance(e, TimeoutError))
             raise
         except ValidationError as e:
-            raise MCPServerError(f"the MCP server {name!r} {cause_of(e, 0)}", server=name) from e
+            raise _given_up(cause_of(e, 0), name, unknown=not repeatable) from e
         else:
             connection.settled()
             return answer
-    raise AssertionError("unreachable")
+    raise MCPServerError(f"the MCP server {name!r} could not be reached", server=name)
 
 
 async def _reached(connection: Connection, *, again: bool, patient: bool) -> Live | None:
@@ -88,53 +91,38 @@ async def _reached(connection: Connection, *, again: bool, patient: bool) -> Liv
         raise
 
 
-def _given_up(error: MCPError, what: str, name: str, *, seen: bool) -> MCPServerError:
-    if seen:
+def _given_up(what: str, name: str, *, unknown: bool) -> MCPServerError:
+    if unknown:
         return OutcomeUnknown(
             f"the MCP server {name!r} {what} while this ran: its outcome is unknown. Find out before trying again", server=name
         )
     return MCPServerError(f"the MCP server {name!r} {what}", server=name)
 
 
-def _data(error: MCPError) -> dict[str, Any]:
-    data: Any = error.data
-    return cast(dict[str, Any], data) if isinstance(data, dict) else {}
-
-
-def _loss(error: MCPError, live: Live) -> str:
+def _loss(connection: Connection, live: Live, error: MCPError) -> str:
     """What was lost, if this error says that something was; "" where the server itself has answered. Over HTTP a response that is
     lost is that of one request: the others on the same connection are none the worse."""
-    data = _data(error)
-    if data.get(NOT_SENT) and live.carries_all:
-        live.lose(error.message)
+    failure = failure_of(error)
+    if failure is None and not is_closed(error):
+        return ""
+    if session_is_gone(error):
+        live.lose("has forgotten its session")
         return live.why
-    if data.get(NOT_SENT):
-        return f"cannot be reached ({error.message})"
-    if data.get(LOST):
-        return f"broke off ({error.message})"
-    if _is_closed(error):
+    if failure is None:
         if live.carries_all:
             live.lose("closed the connection")
         return live.why or f"broke off ({error.message})"
-    if _session_is_gone(error, live):
-        live.lose("has forgotten its session")
-        return live.why
-    if data.get(STATUS) == 404 and not live.is_modern:
-        live.lose("does not know its session, or its URL, any more")  # "MUST start a new session", says the specification
-    return ""
+    if not failure.seen and not failure.answer:
+        if live.carries_all:
+            live.lose(error.message)
+        return live.why or f"cannot be reached ({error.message})"
+    if failure.status == 404 and failure.session:
+        connection.doubt(live, at_once=True)  # it may be a proxy's: a ping tells whether the session is gone
+    unclear = not failure.answer and (failure.status is None or failure.status < 400 or failure.status >= 500)
+    return f"broke off ({error.message})" if unclear else ""
 
 
-def _is_closed(error: MCPError) -> bool:
-    """The SDK's own error; servers have its code for theirs as well."""
-    ours = error.message == "Connection closed" or error.message.startswith("SSE stream")
-    return error.code == CONNECTION_CLOSED and error.data is None and ours
-
-
-def _session_is_gone(error: MCPError, live: Live) -> bool:
-    """The specification has 404 for it; servers on the TypeScript SDK say 400, "No valid session ID provided"."""
-    return not live.is_modern and _data(error).get(STATUS) in (400, 404, 410) and "session" in error.message.lower()
-
-
-def _was_not_seen(error: MCPError) -> bool:
-    """Whether no tool can have run."""
-    return bool(_data(error).get(NOT_SENT)) or not (_is_closed(error) or _data(error).get(LOST))
+def _was_seen(error: MCPError) -> bool:
+    """Whether a tool may have run."""
+    failure = failure_of(error)
+    return not session_is_gone(error) and (failure is None or failure.seen)

@@ -1,13 +1,12 @@
 """Why a server could not be reached, in words that say what to do."""
 
 import asyncio
-from typing import Any, cast
 
 import httpx2
 from mcp import MCPError
 from pydantic import ValidationError
 
-from kimi_agent.mcp.client.http import NOT_SENT, STATUS
+from kimi_agent.mcp.client.failures import failure_of
 
 
 class Lost(Exception):
@@ -27,7 +26,7 @@ def cause_of(error: BaseException, timeout: float) -> str:
         case MCPError():
             return _refused(error)
         case httpx2.HTTPStatusError():
-            return _status(error.response.status_code, str(error))
+            return _status(error.response.status_code, f"HTTP {error.response.status_code} {error.response.reason_phrase}")
         case httpx2.ConnectError() | httpx2.ConnectTimeout():
             return f"cannot be reached: {error or type(error).__name__}"
         case ValidationError():
@@ -37,12 +36,11 @@ def cause_of(error: BaseException, timeout: float) -> str:
 
 
 def _refused(error: MCPError) -> str:
-    data: Any = error.data
-    told = cast(dict[str, Any], data) if isinstance(data, dict) else {}
-    if told.get(NOT_SENT):
+    failure = failure_of(error)
+    if failure is not None and not failure.seen and not failure.answer:
         return f"cannot be reached: {error.message}"
-    status = told.get(STATUS)
-    return _status(status, error.message) if isinstance(status, int) else f"answered with an error: {error.message}"
+    status = failure.status if failure is not None else None
+    return f"answered with an error: {error.message}" if status is None else _status(status, error.message)
 
 
 def _status(status: int, text: str) -> str:

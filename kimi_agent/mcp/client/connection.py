@@ -15,11 +15,12 @@ from logging import INFO, WARNING
 from typing import Any, Literal, Protocol, TypeAlias
 
 from mcp import Client, MCPError
-from mcp_types import CONNECTION_CLOSED, EmptyResult, PingRequest
+from mcp_types import EmptyResult, PingRequest
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from kimi_agent.errors import MCPServerError, UserError
 from kimi_agent.mcp.client.causes import Lost, cause_of
+from kimi_agent.mcp.client.failures import failure_of, is_closed, session_is_gone
 from kimi_agent.mcp.client.lines import Tail
 from kimi_agent.mcp.client.patience import patiently
 from kimi_agent.redact import get_logger, redact
@@ -27,7 +28,6 @@ from kimi_agent.redact import get_logger, redact
 log = get_logger(__name__)
 State: TypeAlias = Literal["idle", "starting", "ready", "down", "closed"]
 PING_TIMEOUT = 10.0  # seconds for a server whose call ran out of time to say that it lives
-_SHORTEST_PING = 1.0
 _CLOSING = 6.0  # seconds: a server that does not let itself be closed is left to its fate
 _FIRST_DELAY, _LONGEST_DELAY = 0.5, 60.0  # seconds between attempts
 
@@ -63,6 +63,8 @@ class Live:
     Attributes:
         carries_all: whether all requests go one way, so that all are lost with it; over HTTP each goes its own.
         over: set when it is to end; `why` says why.
+        under_way: requests that it carries.
+        before_calls: what the first calls have to wait for, if for anything.
         doubtful: a call was given up on it: whether the server still lives is to be asked before it is relied on.
     """
 
@@ -71,13 +73,23 @@ class Live:
     over: asyncio.Event = field(default_factory=asyncio.Event)
     why: str = ""
     doubtful: bool = False
-    patience: float = PING_TIMEOUT
+    under_way: int = 0
+    before_calls: Callable[[], Awaitable[None]] | None = None
     asking: asyncio.Task[bool] | None = None
 
     @property
     def is_modern(self) -> bool:
         """Whether it speaks a protocol without sessions (2026-07-28 and later)."""
         return self.client.protocol_version in MODERN_PROTOCOL_VERSIONS
+
+    @asynccontextmanager
+    async def carrying(self) -> AsyncGenerator[None]:
+        """For as long as a request goes on."""
+        self.under_way += 1
+        try:
+            yield
+        finally:
+            self.under_way -= 1
 
     def lose(self, why: str) -> None:
         """It is of no use any more."""
@@ -95,9 +107,17 @@ class Connection:
         restarts: how often it was made again.
     """
 
-    def __init__(self, name: str, wiring: Wiring, start_timeout: float, *, carries_all: bool = True) -> None:
+    def __init__(
+        self,
+        name: str,
+        wiring: Wiring,
+        start_timeout: float,
+        *,
+        carries_all: bool = True,
+        ping_timeout: float = PING_TIMEOUT,
+    ) -> None:
         self._name, self._wiring, self._start_timeout = name, wiring, start_timeout
-        self._carries_all = carries_all
+        self._carries_all, self._ping_timeout = carries_all, ping_timeout
         self._loop = asyncio.get_running_loop()
         self._tail = Tail()
         self._owner: asyncio.Task[None] | None = None
@@ -121,14 +141,18 @@ class Connection:
             return live
         if self._owner is not None and self._opened is not None and self._opened.done():
             await asyncio.wait([self._owner])  # the last one is being closed
-        if self.state == "closed":
-            raise MCPServerError(f"the MCP server {self._name!r} was closed", server=self._name)
+        self._check_open()
         if self._owner is None:
             await self._wait_for_turn(patient)
+            self._check_open()  # it may have been closed meanwhile
         if self._owner is None:
             self._begin()
         assert self._opened is not None
         return await asyncio.shield(self._opened)
+
+    def _check_open(self) -> None:
+        if self.state == "closed":
+            raise MCPServerError(f"the MCP server {self._name!r} was closed", server=self._name)
 
     async def _wait_for_turn(self, patient: bool) -> None:
         left = self._not_before - time.monotonic()
@@ -250,11 +274,9 @@ class Connection:
             stack.push_async_callback(_ended, task)
         return live
 
-    def doubt(self, live: Live, patience: float | None = None, *, at_once: bool = False) -> None:
-        """A call on it was given up, after `patience` seconds. Whether the server lives is found out before it is used again, or
-        `at_once`."""
+    def doubt(self, live: Live, *, at_once: bool = False) -> None:
+        """A call on it was given up. Whether the server lives is found out before it is used again, or `at_once`."""
         live.doubtful = True
-        live.patience = min(PING_TIMEOUT, max(_SHORTEST_PING, patience or PING_TIMEOUT))
         if at_once and live.asking is None and not live.over.is_set():
             live.asking = self._loop.create_task(self._ask(live), context=contextvars.Context())
 
@@ -268,20 +290,25 @@ class Connection:
         return True
 
     async def _ask(self, live: Live) -> bool:
-        """Whether it answers; one that does not is given up."""
+        """Whether it answers; one that does not is given up, unless it has other calls under way: a server that does one thing at a
+        time answers no ping meanwhile, and their own clocks tell when it is too long."""
         try:
-            async with asyncio.timeout(live.patience):
+            async with asyncio.timeout(self._ping_timeout):
                 await pinged(live)
             live.doubtful = False
         except TimeoutError:
-            live.lose(f"hangs: it answered no ping within {live.patience:g} s")
+            if not live.under_way:
+                live.lose(f"hangs: it answered no ping within {self._ping_timeout:g} s")
         except MCPError as e:
-            if e.code == CONNECTION_CLOSED:
+            failure = failure_of(e)
+            if is_closed(e):
                 live.lose("closed the connection")
+            elif session_is_gone(e) or (failure is not None and failure.session and failure.status == 404):
+                live.lose("has forgotten its session")
             else:
                 live.doubtful = False  # an error is an answer
         except Exception as e:
-            live.lose(f"failed at a ping: {cause_of(e, live.patience)}")
+            live.lose(f"failed at a ping: {cause_of(e, self._ping_timeout)}")
         finally:
             live.asking = None
         return not live.over.is_set()

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx2
 
-from kimi_agent.mcp.client.lines import Lines
+from kimi_agent.mcp.client.lines import LONGEST_LINE, Lines, LineTooLong
 from kimi_agent.mcp.client.mending import read_message
 from kimi_agent.redact import get_logger
 
@@ -25,14 +25,17 @@ class _Messages(httpx2.AsyncByteStream):
         self._response = response
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        lines, event = Lines(), list[bytes]()
+        lines, event, size = Lines(), list[bytes](), 0
         async for chunk in self._response.aiter_bytes():
             for line in lines.feed(chunk):
                 event.append(line.rstrip(b"\r"))
+                size += len(line)
+                if size > LONGEST_LINE:
+                    raise LineTooLong(f"an event of more than {LONGEST_LINE // 2**20} MiB")
                 if not event[-1]:
                     for kept in _kept(event):
                         yield kept
-                    event = []
+                    event, size = [], 0
 
     async def aclose(self) -> None:
         await self._response.aclose()
@@ -40,6 +43,9 @@ class _Messages(httpx2.AsyncByteStream):
 
 def _kept(event: list[bytes]) -> Iterator[bytes]:
     data = b"\n".join(line[5:].removeprefix(b" ") for line in event if line.startswith(b"data:"))
+    kinds = [line[6:].strip() for line in event if line.startswith(b"event:")]
+    if kinds and kinds[-1] not in (b"", b"message"):
+        return  # nothing that the protocol knows
     message = read_message(data) if data.strip() else None
     rest = [line for line in event if line and not line.startswith(b"data:")]
     if data.strip() and message is None:

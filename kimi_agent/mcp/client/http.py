@@ -9,27 +9,27 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx2
 from mcp.client.streamable_http import streamable_http_client
-from mcp_types import PARSE_ERROR, JSONRPCError, JSONRPCResponse
+from mcp_types import PARSE_ERROR, ErrorData, JSONRPCError, JSONRPCResponse
 from typing_extensions import override
 
 from kimi_agent.mcp.client.event_stream import only_messages
+from kimi_agent.mcp.client.failures import Failure, error_of, text_of, told_with, was_not_sent
+from kimi_agent.mcp.client.lines import LONGEST_LINE
 from kimi_agent.mcp.client.mending import read_message
 from kimi_agent.redact import excerpt, get_logger, redact, register_header
 
 log = get_logger(__name__)
 
-FAILED = -32_050  # in JSON-RPC's range for what is no part of it; the SDK has -32000 for a closed connection
-NOT_SENT, LOST, STATUS = "not_sent", "lost", "http_status"  # keys of an error's data
 CONNECT = 10.0  # seconds
 _NOTIFIED = 2.0  # seconds for what is not answered
 EXCERPT = 300
+_SESSION = "mcp-session-id"
 _KEPT = ("www-authenticate", "mcp-session-id", "retry-after")
-_NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol, httpx2.ProxyError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,22 +75,38 @@ class _Answering(httpx2.AsyncClient):
             kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
             if kind == "text/event-stream" and response.is_success:
                 return only_messages(response)
-            body = await response.aread()
+            body = await read_whole(response)
         except httpx2.HTTPError as e:
             if asked is None:
                 raise
-            return _failed(request, asked, 200, text_of(e), {NOT_SENT: was_not_sent(e), LOST: True})
+            return _failed(request, asked, 200, error_of(text_of(e), Failure(seen=not was_not_sent(e))))
         except Exception as e:  # the authorisation failed
             if asked is None:
                 raise
-            return _failed(request, asked, 200, f"{type(e).__name__}: {redact(str(e))}", {})
+            told = Failure(seen=False, answer=True)  # nothing was sent, and nothing would come of sending it again
+            return _failed(request, asked, 200, error_of(f"{type(e).__name__}: {redact(str(e))}", told))
+        failure = Failure(status=response.status_code, session=_SESSION in request.headers)
         if (answer := _answer_in(body)) is not None:
-            return _answered(response, answer)
+            return _answered(response, answer, replace(failure, answer=True))
+        shown = excerpt(body.decode("utf-8", "replace"), EXCERPT)
         if response.is_success:
-            told = f"answered with {kind or 'nothing'} instead of JSON: {excerpt(body.decode('utf-8', 'replace'), EXCERPT)}"
-            return _failed(request, asked, 200, told, {}, PARSE_ERROR)
-        told = f"HTTP {response.status_code} {response.reason_phrase}: {excerpt(body.decode('utf-8', 'replace'), EXCERPT)}"
-        return _failed(request, asked, response.status_code, told, {STATUS: response.status_code}, headers=response.headers)
+            error = error_of(f"answered with {kind or 'nothing'} instead of JSON: {shown}", failure, PARSE_ERROR)
+            return _failed(request, asked, 200, error)
+        error = error_of(f"HTTP {response.status_code} {response.reason_phrase}: {shown}", failure)
+        return _failed(request, asked, response.status_code, error, response.headers)
+
+
+async def read_whole(response: httpx2.Response) -> bytes:
+    """The body. Raises httpx2.ReadError for one that is larger than any answer may be."""
+    pieces, size = list[bytes](), 0
+    async for piece in response.aiter_bytes():
+        pieces.append(piece)
+        size += len(piece)
+        if size > LONGEST_LINE:
+            await response.aclose()
+            raise httpx2.ReadError(f"an answer of more than {LONGEST_LINE // 2**20} MiB")
+    await response.aclose()
+    return b"".join(pieces)
 
 
 async def in_time(sending: Awaitable[httpx2.Response], request: httpx2.Request) -> httpx2.Response:
@@ -123,35 +139,18 @@ def _answer_in(body: bytes) -> dict[str, Any] | None:
     return message.model_dump(by_alias=True, mode="json", exclude_unset=True)
 
 
-def _answered(response: httpx2.Response, answer: dict[str, Any]) -> httpx2.Response:
+def _answered(response: httpx2.Response, answer: dict[str, Any], failure: Failure) -> httpx2.Response:
     """The server's answer; an error with the HTTP status that the SDK would drop: a session that is gone is told by it."""
     error = answer.get("error")
-    if error is not None and not response.is_success and error.get("data") is None:
-        answer["error"] = {**error, "data": {STATUS: response.status_code}}
+    if error is not None and not response.is_success:
+        answer["error"] = {**error, "data": told_with(error.get("data"), failure)}
     kept = {name: response.headers[name] for name in _KEPT if name in response.headers}
     return httpx2.Response(response.status_code, headers=kept, json=answer, request=response.request)
 
 
-def was_not_sent(error: httpx2.HTTPError) -> bool:
-    """Whether the server can have seen nothing of the request."""
-    return isinstance(error, _NOT_SENT)
-
-
-def text_of(error: httpx2.HTTPError) -> str:
-    """What happened, without secrets."""
-    text = redact(str(error))
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
 def _failed(
-    request: httpx2.Request,
-    asked: object,
-    status: int,
-    text: str,
-    data: dict[str, Any],
-    code: int = FAILED,
-    headers: httpx2.Headers | None = None,
+    request: httpx2.Request, asked: object, status: int, error: ErrorData, headers: httpx2.Headers | None = None
 ) -> httpx2.Response:
-    error = {"code": code, "message": text, "data": data}
     kept = {name: headers[name] for name in _KEPT if headers is not None and name in headers}
-    return httpx2.Response(status, headers=kept, json={"jsonrpc": "2.0", "id": asked, "error": error}, request=request)
+    answer = {"jsonrpc": "2.0", "id": asked, "error": error.model_dump(mode="json")}
+    return httpx2.Response(status, headers=kept, json=answer, request=request)

@@ -66,13 +66,18 @@ class ToolList:
             version = self._version
             found = await pages(client.list_tools) if _has_tools(client) else []
             self._tools = _unique(tool for page in found for tool in page.tools)
-            ttl = found[0].ttl_ms if found else None
-            self._fetched, self._expires = version, time.monotonic() + ttl / 1000 if ttl else None
+            ttl = found[0].ttl_ms if found and not _tells_of_changes(client) else None
+            self._fetched, self._expires = version, None if ttl is None else time.monotonic() + ttl / 1000
             return self._tools
 
 
 def _has_tools(client: Client) -> bool:
     return client.server_capabilities.tools is not None
+
+
+def _tells_of_changes(client: Client) -> bool:
+    tools = client.server_capabilities.tools
+    return tools is not None and bool(tools.list_changed)
 
 
 def _unique(tools: Any) -> tuple[types.Tool, ...]:

@@ -40,6 +40,11 @@ class MCPServers(Toolset):
     def __getitem__(self, name: str) -> MCPServer:
         return self.servers[name]
 
+    @property
+    def owners(self) -> Sequence[MCPServer]:
+        """Its servers."""
+        return tuple(self)
+
     async def tools(self, context: RunContext[Any]) -> Sequence[Tool[..., Any]]:
         """Those of all servers. Names that two of them have are told apart by the agent."""
         answers = await asked_together(self, context)

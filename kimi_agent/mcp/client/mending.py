@@ -7,7 +7,7 @@ of the answer, or put into words, what is malformed in it, before the session se
 import asyncio
 import contextvars
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, Self, cast
 
@@ -25,6 +25,7 @@ log = get_logger(__name__)
 _block: TypeAdapter[types.ContentBlock] = TypeAdapter(types.ContentBlock)
 _CACHING = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}  # what a page of 2026-07-28 has besides
 _LARGEST = 200_000  # characters of a tool's definition
+_WAITING = 10_000  # messages that it has not read
 _REMEMBERED = 10_000  # requests under way
 _SHOWN = 2000  # characters of a block of a kind that nobody knows
 
@@ -67,11 +68,13 @@ def _short(value: Any) -> str:
 
 
 @asynccontextmanager
-async def mending(transport: AbstractAsyncContextManager[Any], server: str) -> AsyncGenerator[tuple["_Incoming", "_Outgoing"]]:
-    """A transport's streams, whose answers are put right."""
+async def mending(
+    transport: AbstractAsyncContextManager[Any], server: str, lost: Callable[[str], None]
+) -> AsyncGenerator[tuple["_Incoming", "_Outgoing"]]:
+    """A transport's streams, whose answers are put right. `lost` is told of a server that asks much and reads nothing."""
     async with transport as (incoming, outgoing):
         asked: dict[str | int, str] = {}
-        writer = _Outgoing(outgoing, asked)
+        writer = _Outgoing(outgoing, asked, lost)
         pump = asyncio.create_task(writer.pump(), name=f"to the MCP server {server}")
         try:
             yield _Incoming(incoming, asked, Mender(server)), writer
@@ -83,8 +86,8 @@ async def mending(transport: AbstractAsyncContextManager[Any], server: str) -> A
 class _Outgoing:
     """Remembers what is asked. Nobody who sends waits for a server that does not read: their own time-outs end their calls."""
 
-    def __init__(self, inner: Any, asked: dict[str | int, str]) -> None:
-        self._inner, self._asked = inner, asked
+    def __init__(self, inner: Any, asked: dict[str | int, str], lost: Callable[[str], None]) -> None:
+        self._inner, self._asked, self._lost = inner, asked, lost
         self._queue: asyncio.Queue[tuple[contextvars.Context, SessionMessage]] = asyncio.Queue()
         self._closed = False
 
@@ -104,6 +107,10 @@ class _Outgoing:
             if len(self._asked) > _REMEMBERED:  # those that were never answered
                 del self._asked[next(iter(self._asked))]
         if self._closed:
+            raise ClosedResourceError
+        if self._queue.qsize() > _WAITING:  # our answers to it, mostly
+            self._closed = True
+            self._lost("asks more than it reads answers")
             raise ClosedResourceError
         self._queue.put_nowait((contextvars.copy_context(), item))
 

@@ -1,32 +1,13 @@
 """Servers' names for their tools, as names that a model may call: a map there, kept by each tool, and so back."""
 
-import hashlib
 import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-LONGEST = 64
-_HASH = 8  # digits
+from kimi_agent.tooling.legal_names import legal_name, marked
+
 _ILLEGAL = re.compile(r"[^a-zA-Z0-9_-]+")
 _SAY_NOTHING = {"mcp", "sse", "http", "https", "stdio", "index", "main", "dist", "build", "src", "bin", "run", "start", "server"}
-_LEGAL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]*")
-
-
-def legal_name(name: str, prefix: str = "") -> str:
-    """The name if a model may call it, else what is legal of it with 8 digits of its SHA-256: the same for the same name."""
-    wanted = prefix + name
-    if _LEGAL.fullmatch(wanted) and len(wanted) <= LONGEST:
-        return wanted
-    stem = _ILLEGAL.sub("_", wanted).strip("-") or "tool"
-    if not (stem[0].isalpha() or stem[0] == "_"):
-        stem = f"tool_{stem}"
-    return marked(stem, wanted)
-
-
-def marked(stem: str, name: str) -> str:
-    """The stem with what tells it from others."""
-    digits = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:_HASH]
-    return f"{stem[: LONGEST - _HASH - 1]}_{digits}"
 
 
 def legal_names(names: Iterable[str], prefix: str = "") -> dict[str, str]:
@@ -34,7 +15,7 @@ def legal_names(names: Iterable[str], prefix: str = "") -> dict[str, str]:
     found: dict[str, str] = {}
     taken: set[str] = set()
     for name in names:
-        legal = legal_name(name, prefix)
+        legal = legal_name(prefix + name)
         if legal in taken:
             legal = marked(legal, prefix + name)
         taken.add(legal)

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 from kimi_agent.errors import UserError
+from kimi_agent.mcp.client.addresses import hide_address
 from kimi_agent.mcp.client.elicitation import Elicit
 from kimi_agent.mcp.client.names import server_name
 from kimi_agent.mcp.client.sampling import Sampling
+from kimi_agent.mcp.client.secrets import register_command, register_named, register_url
 from kimi_agent.models.base import Model
-from kimi_agent.redact import is_secret_name, register_secret
 from kimi_agent.tooling.tool import NeedsApproval, Tool
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ LogLevel: TypeAlias = Literal["debug", "info", "notice", "warning", "error", "cr
 class Options:
     """See `MCPServer`, whose keyword arguments these are."""
 
-    command: Sequence[str] = ()
-    url: str | None = None
+    command: Sequence[str] = field(default=(), repr=False)
+    url: str | None = field(default=None, repr=False)
     transport: Transport = "stdio"
     name: str = ""
     env: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
@@ -43,6 +44,7 @@ class Options:
     needs_approval: NeedsApproval = False
     timeout: float | None = None
     start_timeout: float = 60.0
+    ping_timeout: float = 10.0
     required: bool = False
     roots: tuple[Path, ...] = ()
     elicit: Elicit | None = None
@@ -57,11 +59,6 @@ class Options:
         if any(fnmatchcase(original, pattern) for pattern in self.deny):
             return False
         return self.allow is None or any(fnmatchcase(original, pattern) for pattern in self.allow)
-
-    @property
-    def where(self) -> str:
-        """The command or the URL, for people."""
-        return self.url or shlex.join(self.command)
 
 
 def checked(given: dict[str, Any]) -> Options:
@@ -85,14 +82,22 @@ def checked(given: dict[str, Any]) -> Options:
             options[names] = frozenset(options[names])
     if "roots" in options:
         options["roots"] = _paths(options["roots"])
-    for name in ("start_timeout", "timeout"):
+    for name in ("ping_timeout", "start_timeout", "timeout"):
         if options.get(name, 1.0) <= 0:
             raise UserError(f"{name}= is in seconds, and above 0")
     options["name"] = options.get("name") or server_name([url] if url else command)
-    for name, value in options.get("env", {}).items():
-        if is_secret_name(name):
-            register_secret(value)
-    return Options(**options)
+    made = Options(**options)
+    _hide_secrets(made)
+    return made
+
+
+def _hide_secrets(options: Options) -> None:
+    register_command(options.command)
+    for name, value in [*options.env.items(), *options.headers.items()]:
+        register_named(name, value)
+    if options.url is not None:
+        register_url(options.url)
+        hide_address(options.url)
 
 
 def _check_place(command: Sequence[str], url: str | None) -> None:

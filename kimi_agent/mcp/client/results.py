@@ -23,11 +23,18 @@ def tool_result(answer: types.CallToolResult, note: str = "") -> ToolResult:
     structured = answer.structured_content
     texts = [part.text for part in parts if isinstance(part, Text)]
     if structured is not None and not _says(texts, structured):
-        parts.append(Text(json.dumps(structured, ensure_ascii=False)))
+        parts.append(Text(_as_json(structured)))
     if note:
         parts.append(Text(note))
     value = structured if structured is not None else "\n".join(texts)
     return ToolResult(parts or [Text("The tool failed." if answer.is_error else _NO_CONTENT)], answer.is_error, value)
+
+
+def _as_json(structured: Any) -> str:
+    try:
+        return json.dumps(structured, ensure_ascii=False)
+    except (ValueError, RecursionError):  # nested too deep
+        return "[The tool's structured content cannot be shown.]"
 
 
 def _says(texts: Iterable[str], structured: Any) -> bool:

@@ -1,27 +1,40 @@
 """Sampling: a server asks for a model's answer. Off unless it is switched on: it spends the user's money on a stranger's prompt.
 
 The model sees what the server sent and nothing else: no history, no tools, whatever context the server asks for. A request that
-belongs to a call of a run counts against that run's limits; any other goes to the server's own `sampling_model`, or is refused.
+belongs to a call of a run counts against that run's limits, and ends with the call; any other goes to the server's own
+`sampling_model`, or is refused. What goes wrong is logged, and told in fixed words: what a hook, a callback or an endpoint says is
+not for strangers.
 """
 
+import asyncio
 import base64
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing
+import binascii
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from logging import INFO, WARNING
+from typing import TypeAlias
 
 import mcp_types as types
 
-from kimi_agent.errors import KimiAgentError, StreamBroken
+from kimi_agent.errors import KimiAgentError, UserError
+from kimi_agent.healing import Healing
+from kimi_agent.mcp.client.inflight import CallOver, Origin
 from kimi_agent.messages import AssistantMessage, File, Image, Message, SystemMessage, Text, UserMessage
 from kimi_agent.models.base import Model, ModelRequest
 from kimi_agent.models.resolve import resolve_model
-from kimi_agent.redact import get_logger, redact
+from kimi_agent.redact import get_logger
 from kimi_agent.settings import ModelSettings
-from kimi_agent.tooling.context import RunContext
-from kimi_agent.turn import Turn
+from kimi_agent.whole import Answer
 
 log = get_logger(__name__)
+_FORBIDDEN = "the model could not be asked: the run has reached a limit, is over, or cannot ask this"
+_FAILED = "the model could not be asked"
+TOO_MANY = "too many sampling requests that belong to no run: ask again in a minute"
+_A_MINUTE = 20
+_LONGEST = 32_768  # tokens of an answer, whatever a server asks for
 REFUSED = -1  # the code that the specification's examples have for a user who rejects a sampling request
 
 
@@ -55,29 +68,55 @@ class Sampler:
     model: str | Model | None
 
     async def answer(
-        self, params: types.CreateMessageRequestParams, context: RunContext[Any] | None
+        self, params: types.CreateMessageRequestParams, origin: Origin | None
     ) -> types.CreateMessageResult | types.ErrorData:
         """The model's answer; what went wrong is the server's to hear, not the run's."""
         try:
             request = _request(self.server, params)
-            return _result(await self._said(request, context))
+            async with nullcontext() if origin is None else origin.errand():
+                said = await self._said(request, origin)
+            return _result(said)
         except _Refused as e:
             return types.ErrorData(code=REFUSED, message=str(e))
-        except KimiAgentError as e:
-            log.info("sampling for the MCP server %s failed", self.server, exc_info=e)
-            return types.ErrorData(code=types.INTERNAL_ERROR, message=redact(f"the model could not be asked: {e}"))
+        except CallOver:
+            return types.ErrorData(code=REFUSED, message="the call that this sampling request belonged to is over")
+        except Exception as e:
+            own = isinstance(e, KimiAgentError)
+            log.log(INFO if own else WARNING, "sampling for the MCP server %s failed", self.server, exc_info=e)
+            return types.ErrorData(code=types.INTERNAL_ERROR, message=_FORBIDDEN if isinstance(e, UserError) else _FAILED)
 
-    async def _said(self, request: SamplingRequest, context: RunContext[Any] | None) -> AssistantMessage:
+    async def _said(self, request: SamplingRequest, origin: Origin | None) -> AssistantMessage:
         if callable(self.allowed):
             said = await self.allowed(request)
             if said is None:
                 raise _Refused("the user rejected the sampling request")
             return AssistantMessage(said) if isinstance(said, str) else said
-        if context is not None:
-            return await context.ask_model(request.messages, instructions=request.instructions, settings=request.settings)
+        if self.allowed and origin is not None:
+            return await origin.context.ask_model(request.messages, instructions=request.instructions, settings=request.settings)
         if self.model is None:
             raise _Refused("sampling is only answered while a call of one run is under way: this request belongs to none")
         return await _ask(resolve_model(self.model), request)
+
+
+class Apart:
+    """Bounds the requests that belong to no run: one at a time, and so many in a minute."""
+
+    def __init__(self) -> None:
+        self._one = asyncio.Lock()
+        self._asked: deque[float] = deque()
+
+    @asynccontextmanager
+    async def one(self) -> AsyncGenerator[bool]:
+        """Whether another may be asked now."""
+        now = time.monotonic()
+        while self._asked and now - self._asked[0] > 60:
+            self._asked.popleft()
+        if len(self._asked) >= _A_MINUTE:
+            yield False
+            return
+        self._asked.append(now)
+        async with self._one:
+            yield True
 
 
 class _Refused(Exception):
@@ -88,7 +127,9 @@ def _request(server: str, params: types.CreateMessageRequestParams) -> SamplingR
     if params.tools or params.tool_choice:
         raise _Refused("sampling with tools is not supported")
     settings = ModelSettings(
-        max_tokens=max(1, params.max_tokens), temperature=params.temperature, stop=tuple(params.stop_sequences or ()) or None
+        max_tokens=min(max(1, params.max_tokens), _LONGEST),
+        temperature=params.temperature,
+        stop=tuple(params.stop_sequences or ()) or None,
     )
     return SamplingRequest(server, tuple(_message(m) for m in params.messages), params.system_prompt or "", settings)
 
@@ -107,11 +148,18 @@ def _part(block: types.SamplingMessageContentBlock) -> Text | Image | File:
         case types.TextContent():
             return Text(block.text)
         case types.ImageContent():
-            return Image(base64.b64decode(block.data), block.mime_type)
+            return Image(_decoded(block.data), block.mime_type)
         case types.AudioContent():
-            return File(base64.b64decode(block.data), "audio", block.mime_type)
+            return File(_decoded(block.data), "audio", block.mime_type)
         case _:
             raise _Refused("sampling with tools is not supported")
+
+
+def _decoded(data: str) -> bytes:
+    try:
+        return base64.b64decode(data)
+    except (binascii.Error, ValueError):
+        raise _Refused("an image or a sound is no base64") from None
 
 
 def _result(message: AssistantMessage) -> types.CreateMessageResult:
@@ -129,14 +177,4 @@ async def _ask(model: Model, request: SamplingRequest) -> AssistantMessage:
     messages: Sequence[Message] = request.messages
     if request.instructions:
         messages = (SystemMessage(request.instructions), *messages)
-    turn = Turn(_unheard, str, 0)
-    async with aclosing(model.stream(ModelRequest(messages=tuple(messages), settings=request.settings))) as parts:
-        async for part in parts:
-            turn.feed(part)
-    if not turn.finished:
-        raise StreamBroken("the answer broke off")
-    return turn.message()
-
-
-def _unheard(*event: Any, **more: Any) -> None:
-    """Nobody watches."""
+    return await Answer(model, ModelRequest(messages=tuple(messages), settings=request.settings), Healing()).read()

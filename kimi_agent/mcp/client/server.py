@@ -14,7 +14,7 @@ import mcp_types as types
 from mcp import MCPError
 
 from kimi_agent.background import background_loop
-from kimi_agent.errors import MCPServerError
+from kimi_agent.errors import MCPServerError, UserError
 from kimi_agent.mcp.client.calls import request
 from kimi_agent.mcp.client.causes import cause_of
 from kimi_agent.mcp.client.connection import Connection, Live, State, pinged
@@ -31,7 +31,7 @@ from kimi_agent.mcp.client.tools import MCPTool, tools_of
 from kimi_agent.mcp.client.wiring import ServerWiring
 from kimi_agent.messages import File, Image, Message, Text
 from kimi_agent.models.base import Model
-from kimi_agent.redact import get_logger
+from kimi_agent.redact import get_logger, redact
 from kimi_agent.tooling.context import RunContext
 from kimi_agent.tooling.result import ToolResult
 from kimi_agent.tooling.tool import NeedsApproval, Tool
@@ -76,7 +76,9 @@ class _InLoop:
         self.flights, self.listed = Flights(), ToolList()
         self.wiring = ServerWiring(options, self.flights, self.listed)
         carries_all = options.transport != "http"
-        self.connection = Connection(options.name, self.wiring, options.start_timeout, carries_all=carries_all)
+        self.connection = Connection(
+            options.name, self.wiring, options.start_timeout, carries_all=carries_all, ping_timeout=options.ping_timeout
+        )
         self.made_of: Sequence[types.Tool] | None = None
         self.made: tuple[Tool[..., Any], ...] = ()
         self.warned = False
@@ -109,6 +111,7 @@ class MCPServer(Toolset):
         needs_approval: NeedsApproval = False,
         timeout: float | None = None,
         start_timeout: float = 60.0,
+        ping_timeout: float = 10.0,
         required: bool = False,
         roots: Iterable[str | Path] = (),
         elicit: Elicit | Literal["terminal"] | None = None,
@@ -136,6 +139,7 @@ class MCPServer(Toolset):
             needs_approval: as `ToolRules.needs_approval`, for all its tools.
             timeout: seconds for one call; None: the agent's `tool_timeout`.
             start_timeout: seconds until it must have started and greeted.
+            ping_timeout: seconds for a server whose call was given up to say that it lives.
             required: whether a server that cannot be had ends the run; else it is one warning, and its tools are missing.
             roots: directories that the server is told it may work in.
             elicit: asks the user what the server wants to know: a callback, or "terminal"; None: the server may not ask.
@@ -223,6 +227,7 @@ class MCPServer(Toolset):
             timeout=None,
             repeatable=True,
             insist=False,
+            patient=patient,
         )
         here.warned = False
 
@@ -252,6 +257,18 @@ class MCPServer(Toolset):
             here.made_of = listed
         return here.made
 
+    async def still_has(self, tool: MCPTool) -> bool:
+        """Whether the server lists this tool as it did: a list that may be old is fetched first. A server that cannot be reached
+        changes nothing: the call will say so."""
+        here = self._here
+        try:
+            if here.connection.live is None or not here.listed.current:
+                await self._listed(here)
+        except Exception as e:
+            log.info("the list of the MCP server %s could not be looked at again", self.name, exc_info=e)
+            return True
+        return any(tool.listed == listed for listed in here.listed.known or ())
+
     async def run_tool(self, tool: MCPTool, context: RunContext[Any], arguments: dict[str, Any]) -> ToolResult:
         """A call out of a run: its failures are results, and progress and log messages the run's events."""
         call = ToolRequest(
@@ -265,7 +282,7 @@ class MCPServer(Toolset):
         try:
             return await self._call(call)
         except MCPError as e:
-            return said(f"{self.name}: {e.message}")
+            return said(redact(f"{self.name}: {e.message}"))
         except MCPServerError as e:
             return said(str(e))
         except TimeoutError:
@@ -304,26 +321,28 @@ class MCPServer(Toolset):
         here = self._here
         return await call_tool(here.connection, here.flights, call, server=self.name, visit=here.wiring.visit)
 
-    async def _ask(self, ask: Callable[[Live], Any]) -> Any:
+    async def _ask(self, ask: Callable[[Live], Any], context: RunContext[Any] | None = None) -> Any:
         """A question that changes nothing."""
+        here = self._here
         try:
-            return await request(self._here.connection, ask, name=self.name, timeout=LIST_TIMEOUT, repeatable=True)
+            with here.flights.one(context):
+                return await request(here.connection, ask, name=self.name, timeout=LIST_TIMEOUT, repeatable=True)
         except (MCPError, TimeoutError) as e:
             raise MCPServerError(f"the MCP server {self.name!r}: {e or 'no answer in time'}", server=self.name) from e
 
-    async def resources(self) -> tuple[types.Resource, ...]:
+    async def resources(self, context: RunContext[Any] | None = None) -> tuple[types.Resource, ...]:
         """What there is to read. Raises MCPServerError."""
-        found = await self._ask(lambda live: pages(live.client.list_resources))
+        found = await self._ask(lambda live: pages(live.client.list_resources), context)
         return tuple(resource for page in found for resource in page.resources)
 
-    async def resource_templates(self) -> tuple[types.ResourceTemplate, ...]:
+    async def resource_templates(self, context: RunContext[Any] | None = None) -> tuple[types.ResourceTemplate, ...]:
         """Patterns of URIs that can be read. Raises MCPServerError."""
-        found = await self._ask(lambda live: pages(live.client.list_resource_templates))
+        found = await self._ask(lambda live: pages(live.client.list_resource_templates), context)
         return tuple(template for page in found for template in page.resource_templates)
 
-    async def read_resource(self, uri: str) -> tuple[File | Image | Text, ...]:
+    async def read_resource(self, uri: str, context: RunContext[Any] | None = None) -> tuple[File | Image | Text, ...]:
         """A resource's contents, as files named by their URI, or images. Raises MCPServerError."""
-        found = await self._ask(lambda live: live.client.read_resource(uri))
+        found = await self._ask(lambda live: live.client.read_resource(uri), context)
         return tuple(resource_file(contents) for contents in found.contents)
 
     async def prompts(self) -> tuple[types.Prompt, ...]:
@@ -359,6 +378,8 @@ class MCPServer(Toolset):
     async def aclose(self) -> None:
         """Ends it in this event loop; the next use starts it again."""
         here = self._loops.pop(asyncio.get_running_loop(), None)
+        if here is None and any(not loop.is_closed() for loop in self._loops):
+            raise UserError(f"the MCP server {self.name!r} runs in another event loop: after run_sync, it is ended by close()")
         if here is not None:
             if here.refreshing is not None:
                 here.refreshing.cancel()

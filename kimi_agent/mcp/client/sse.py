@@ -11,21 +11,18 @@ from typing import Any
 
 import httpx2
 from mcp.client.sse import sse_client
+from mcp_types import ErrorData
 from typing_extensions import override
 
+from kimi_agent.mcp.client.failures import Failure, error_of, text_of, was_not_sent
 from kimi_agent.mcp.client.http import (
     CONNECT,
     EXCERPT,
-    FAILED,
-    LOST,
-    NOT_SENT,
-    STATUS,
     Address,
     asked_in,
     headers_of,
     in_time,
-    text_of,
-    was_not_sent,
+    read_whole,
 )
 from kimi_agent.mcp.client.lines import Lines
 from kimi_agent.redact import excerpt
@@ -66,19 +63,19 @@ class _Telling(httpx2.AsyncClient):
         except httpx2.HTTPError as e:
             if asked is None or self._events is None:
                 raise
-            return await self._told(request, asked, text_of(e), {NOT_SENT: was_not_sent(e), LOST: True})
+            return await self._told(request, asked, error_of(text_of(e), Failure(seen=not was_not_sent(e))))
         if request.method == "GET" and response.is_success:
             self._events = _Events(response)
             return httpx2.Response(response.status_code, headers=_kept(response), stream=self._events, request=request)
         if asked is None or self._events is None or response.is_success:
             return response
-        body = (await response.aread()).decode("utf-8", "replace")
+        body = (await read_whole(response)).decode("utf-8", "replace")
         text = f"HTTP {response.status_code} {response.reason_phrase}: {excerpt(body, EXCERPT)}"
-        return await self._told(request, asked, text, {STATUS: response.status_code})
+        return await self._told(request, asked, error_of(text, Failure(status=response.status_code)))
 
-    async def _told(self, request: httpx2.Request, asked: object, text: str, data: dict[str, Any]) -> httpx2.Response:
+    async def _told(self, request: httpx2.Request, asked: object, error: ErrorData) -> httpx2.Response:
         assert self._events is not None
-        await self._events.add({"jsonrpc": "2.0", "id": asked, "error": {"code": FAILED, "message": text, "data": data}})
+        await self._events.add({"jsonrpc": "2.0", "id": asked, "error": error.model_dump(mode="json")})
         return httpx2.Response(202, request=request)
 
 

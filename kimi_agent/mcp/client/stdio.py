@@ -20,9 +20,9 @@ from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.client.stdio import get_default_environment
 from mcp.shared.message import SessionMessage
-from mcp_types import ErrorData, JSONRPCError, JSONRPCRequest
+from mcp_types import JSONRPCError, JSONRPCRequest
 
-from kimi_agent.mcp.client.http import FAILED, NOT_SENT
+from kimi_agent.mcp.client.failures import Failure, error_of
 from kimi_agent.mcp.client.lines import Lines, LineTooLong, Tail
 from kimi_agent.mcp.client.mending import read_message
 from kimi_agent.redact import get_logger
@@ -175,7 +175,7 @@ class _Child:
     async def _unsent(self, item: SessionMessage) -> None:
         """A line that could not be written to its end was never read: the request can be sent again to another process."""
         if isinstance(item.message, JSONRPCRequest):
-            error = ErrorData(code=FAILED, message=self._death or _DEAF, data={NOT_SENT: True})
+            error = error_of(self._death or _DEAF, Failure(seen=False))
             with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
                 await self._to_session.send(SessionMessage(JSONRPCError(jsonrpc="2.0", id=item.message.id, error=error)))
 

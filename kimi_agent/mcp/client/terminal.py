@@ -2,15 +2,20 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
-from urllib.parse import urlsplit
 
-from kimi_agent.mcp.client.elicitation import Elicitation, misfit
+from kimi_agent.mcp.client.elicitation import Elicitation, host_of, misfit
 
 Ask = Callable[[str], Awaitable[str]]
 """Shows a question and returns the line that was typed. Raises EOFError where nobody will answer."""
 Show = Callable[[str], None]
+_LOOKS = 0.05  # seconds between looks whether the terminal is free
+_MOST = 2_000  # characters of a stranger's text that are shown
+
+_waiting = deque[object]()  # for the one terminal that a process has; the first has it
 
 
 async def ask_in_terminal(question: Elicitation) -> dict[str, Any] | bool | None:
@@ -24,12 +29,43 @@ async def ask_in_terminal(question: Elicitation) -> dict[str, Any] | bool | None
 
 
 async def fill_in(question: Elicitation, show: Show, ask: Ask) -> dict[str, Any] | bool | None:
-    """The values of a form, True for a page that the user will visit, False where they decline. Raises what `ask` raises."""
-    show(f"? {_plain(question.server)} asks: {_plain(question.message)}")
-    if question.url is not None:
-        show(f"  It wants you to visit {urlsplit(question.url).hostname}: {_plain(question.url)}")
-        return await _yes(ask, "have you been there? y yes · n decline: ")
-    schema = question.schema or {}
+    """The values of a form, True for a page that the user will visit, False where they decline. One question at a time, over all
+    servers and event loops of the process; every line that is answered says whose it is. Raises what `ask` raises."""
+    server = _plain(question.server)
+
+    def asking(text: str) -> Awaitable[str]:
+        return ask(f"{server} · {text}")
+
+    async with _in_turn():
+        show(f"? {server} asks: {_plain(question.message)}")
+        if question.url is not None:
+            return await _visit(question.url, show, asking)
+        return await _form(question.schema or {}, show, asking)
+
+
+@asynccontextmanager
+async def _in_turn() -> AsyncGenerator[None]:
+    """First come, first served. An `asyncio.Lock` serves one event loop only; runs in threads have their own."""
+    ticket = object()
+    _waiting.append(ticket)
+    try:
+        while _waiting[0] is not ticket:  # noqa: ASYNC110 - what frees it may be in another event loop
+            await asyncio.sleep(_LOOKS)
+        yield
+    finally:
+        _waiting.remove(ticket)
+
+
+async def _visit(url: str, show: Show, ask: Ask) -> bool:
+    host = host_of(url)
+    if not host:
+        show(f"  It wants you to visit an address that is made to deceive, or is no page; declined: {_plain(url)}")
+        return False
+    show(f"  It wants you to visit {host}: {_plain(url)}")
+    return await _yes(ask, "have you been there? y yes · n decline: ")
+
+
+async def _form(schema: Mapping[str, Any], show: Show, ask: Ask) -> dict[str, Any] | bool:
     fields = cast(Mapping[str, Mapping[str, Any]], schema.get("properties", {}))
     if not await _yes(ask, "answer it? y yes · n decline: "):
         return False
@@ -98,15 +134,31 @@ def _number(text: str) -> int | float | str:
 
 
 def _plain(text: str) -> str:
-    """A stranger's text, without what would steer the terminal."""
-    return "".join(c if c.isprintable() else " " for c in text)
+    """A stranger's text, without what would steer the terminal, and not so much of it that the question scrolls away."""
+    shown = "".join(c if c.isprintable() else " " for c in text[:_MOST])
+    return shown if len(text) <= _MOST else f"{shown}… {len(text) - _MOST} more characters"
 
 
 async def _line(question: str) -> str:
     """prompt_toolkit can be cancelled while it waits; a thread in `input` cannot, and is what is left without it."""
     try:
         from prompt_toolkit import PromptSession
+        from prompt_toolkit.input.typeahead import clear_typeahead
         from prompt_toolkit.output import create_output
     except ImportError:
+        _forget_typed()
         return await asyncio.to_thread(input, question)
-    return await PromptSession[str](output=create_output(stdout=sys.stderr)).prompt_async(question)
+    prompt = PromptSession[str](output=create_output(stdout=sys.stderr))
+    clear_typeahead(prompt.input)
+    _forget_typed()
+    return await prompt.prompt_async(question)
+
+
+def _forget_typed() -> None:
+    """What was typed before a question was there is no answer to it: it was meant for another, of another server perhaps."""
+    try:
+        import termios
+    except ImportError:  # Windows
+        return
+    with suppress(termios.error, OSError, ValueError):
+        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)

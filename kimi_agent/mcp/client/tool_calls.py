@@ -11,8 +11,10 @@ from mcp_types import URL_ELICITATION_REQUIRED
 from kimi_agent.mcp.client.calls import request
 from kimi_agent.mcp.client.connection import Connection, Live
 from kimi_agent.mcp.client.elicitation import misfit
+from kimi_agent.mcp.client.heard import listening
 from kimi_agent.mcp.client.inflight import Flights
 from kimi_agent.mcp.client.results import tool_result
+from kimi_agent.redact import redact
 from kimi_agent.tooling.context import RunContext
 from kimi_agent.tooling.result import ToolResult
 
@@ -45,16 +47,27 @@ async def call_tool(connection: Connection, flights: Flights, call: ToolRequest,
     """What the tool says. Raises as `request`."""
 
     async def progress(progress: float, total: float | None, message: str | None) -> None:
+        heard.anything = True
         if call.context is not None:
-            call.context.report(message or "", progress, total)
+            call.context.report(redact(message or ""), progress, total)
 
     async def ask(live: Live) -> types.CallToolResult:
+        if live.before_calls is not None:
+            await live.before_calls()
         return await live.client.call_tool(call.name, call.arguments, progress_callback=progress)
 
-    with flights.one(call.context):
+    with flights.one(call.context), listening() as heard:
         for _ in range(_ROUNDS):
             try:
-                answer = await request(connection, ask, name=server, timeout=call.timeout, repeatable=call.repeatable)
+                answer = await request(
+                    connection,
+                    ask,
+                    name=server,
+                    timeout=call.timeout,
+                    repeatable=call.repeatable,
+                    waits=lambda: heard.questions > 0 or connection.waits_for_person(),
+                    is_heard=lambda: heard.anything,
+                )
                 return tool_result(answer, _note(answer, call.schema))
             except MCPError as e:  # the server has refused it, and nothing ran
                 pages = _pages(e)

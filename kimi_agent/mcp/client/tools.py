@@ -1,16 +1,18 @@
 """A server's tools as tools of the registry: found, checked, approved, bounded and journalled as any other."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import mcp_types as types
 
 from kimi_agent.mcp.client.connection import PING_TIMEOUT
-from kimi_agent.mcp.client.names import legal_name, legal_names
+from kimi_agent.mcp.client.names import legal_names
 from kimi_agent.mcp.client.options import Options
 from kimi_agent.mcp.client.results import annotations_of
 from kimi_agent.redact import get_logger
 from kimi_agent.tooling.context import RunContext
+from kimi_agent.tooling.legal_names import legal_name
 from kimi_agent.tooling.result import ToolResult
 from kimi_agent.tooling.tool import Tool, ToolRules
 
@@ -56,6 +58,7 @@ class MCPTool(Tool[..., Any]):
             parameters=listed.input_schema if parameters is None else parameters,
             rules=rules,
             qualified=qualified or legal_name(f"{server.name}__{listed.name}"),
+            owner=server,
         )
         self.server = server
         self.listed = listed
@@ -64,9 +67,19 @@ class MCPTool(Tool[..., Any]):
         self.annotations: Mapping[str, Any] = annotations_of(listed)
         self.output_schema = listed.output_schema
 
+    @property
+    def definition(self) -> str:
+        """The server, its name for the tool, and a digest of all that it says of it."""
+        said = self.listed.model_dump_json(by_alias=True, exclude_none=True)
+        return f"{self.server.name}/{self.original}#{hashlib.sha256(said.encode()).hexdigest()[:16]}"
+
+    async def unchanged(self) -> bool:
+        """Whether the server still says the same of it, also where it was started again while a person was asked."""
+        return await self.server.still_has(self)
+
     def _with(self, **changes: Any) -> "MCPTool":
         """The same tool of the same server, with other options."""
-        options = {k: v for k, v in (self.options | changes).items() if k != "function"}
+        options = {k: v for k, v in (self.options | changes).items() if k not in ("function", "owner")}
         return MCPTool(self.server, self.listed, **options)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -14,19 +14,23 @@ from mcp_types import EmptyResult, SetLevelRequest, SetLevelRequestParams
 
 from kimi_agent.mcp.client.connection import Live
 from kimi_agent.mcp.client.elicitation import Questioner
+from kimi_agent.mcp.client.heard import of_this_call
 from kimi_agent.mcp.client.http import Address, http_transport
-from kimi_agent.mcp.client.inflight import Flights
+from kimi_agent.mcp.client.inflight import CallOver, Flights
 from kimi_agent.mcp.client.lines import Tail
 from kimi_agent.mcp.client.listing import ToolList
 from kimi_agent.mcp.client.mending import mending
 from kimi_agent.mcp.client.options import Options
-from kimi_agent.mcp.client.sampling import Sampler
+from kimi_agent.mcp.client.sampling import REFUSED, TOO_MANY, Apart, Sampler
 from kimi_agent.mcp.client.sse import sse_transport
 from kimi_agent.mcp.client.stdio import Command, stdio_transport
 from kimi_agent.redact import get_logger, redact
 
 log = get_logger(__name__)
+_TAKEN_IN = 0.1  # seconds
 _ROOTS = 1.0  # seconds for a server to ask for the roots
+_SET_LEVEL = 10.0  # seconds
+_LISTEN_AGAIN, _LISTEN_LAST = 1.0, 60.0  # seconds between attempts
 _LEVELS = {"debug": 10, "info": 20, "notice": 20, "warning": 30, "error": 40}
 
 
@@ -37,11 +41,13 @@ class ServerWiring:
         self._options, self._flights, self._tools = options, flights, tools
         self._provider: httpx2.Auth | None = None
         self._questions = 0
+        self._questioner = Questioner(options.name, options.elicit) if options.elicit else None
+        self._apart = Apart()
         self._told_roots = asyncio.Event()
 
     def transport(self, tail: Tail, lost: Callable[[str], None]) -> AbstractAsyncContextManager[Any]:
         """The streams to the server."""
-        return mending(self._raw(tail, lost), self._options.name)
+        return mending(self._raw(tail, lost), self._options.name, lost)
 
     def _raw(self, tail: Tail, lost: Callable[[str], None]) -> AbstractAsyncContextManager[Any]:
         options = self._options
@@ -79,38 +85,55 @@ class ServerWiring:
         return client
 
     async def greeted(self, live: Live) -> None:
-        """Sets the log level of a server that has one to be set."""
-        session, level = live.client.session, self._options.log_level
-        session.validate_tool_result = _take_as_it_is
+        """The handshake is over: nothing that takes time."""
+        live.client.session.validate_tool_result = _take_as_it_is
         self._tools.changed()
-        if (
-            self._options.roots and not live.is_modern
-        ):  # servers ask for them once they are greeted, and refuse calls that come before
+        if self._options.roots and not live.is_modern:
+            live.before_calls = self._roots_by(asyncio.get_running_loop().time() + _ROOTS)
+
+    def _roots_by(self, deadline: float) -> Callable[[], Awaitable[None]]:
+        """Waits for the server to have asked for the roots: once it was greeted it does, and refuses calls that come before."""
+
+        async def wait() -> None:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._told_roots.wait(), _ROOTS)
-        if level is not None and not live.is_modern and live.client.server_capabilities.logging is not None:
-            request = SetLevelRequest(params=SetLevelRequestParams(level=level))
-            await session.send_request(request, EmptyResult)
+                async with asyncio.timeout_at(deadline):
+                    await self._told_roots.wait()
+
+        return wait
 
     def attend(self, live: Live) -> Awaitable[None] | None:
-        """A server without sessions tells of changes only to those who listen."""
-        tools = live.client.server_capabilities.tools
-        return self._listen(live) if live.is_modern and tools is not None and tools.list_changed else None
+        """The log level is set; and a server without sessions tells of changes only to those who listen."""
+        able = live.client.server_capabilities
+        if not live.is_modern:
+            return self._set_level(live) if self._options.log_level is not None and able.logging is not None else None
+        return self._listen(live) if able.tools is not None and able.tools.list_changed else None
+
+    async def _set_level(self, live: Live) -> None:
+        """Some servers say that they log, and do not know how to be told the level: they are used all the same."""
+        assert self._options.log_level is not None
+        request = SetLevelRequest(params=SetLevelRequestParams(level=self._options.log_level))
+        try:
+            async with asyncio.timeout(_SET_LEVEL):
+                await live.client.session.send_request(request, EmptyResult)
+        except Exception as e:
+            log.info("the log level of the MCP server %s could not be set", self._options.name, exc_info=e)
 
     async def _listen(self, live: Live) -> None:
+        delay = 0.0
         while True:
+            await asyncio.sleep(delay)
+            delay = min(max(_LISTEN_AGAIN, delay * 2), _LISTEN_LAST)
             try:
                 async with live.client.listen(tools_list_changed=True) as changes:
                     async for _ in changes:
                         self._tools.changed()
-                return
-            except SubscriptionLost:
-                self._tools.changed()  # what was said meanwhile is not said again
             except ListenNotSupportedError:
                 return
+            except SubscriptionLost:
+                pass
             except Exception as e:
                 log.info("changes of the tools of %s are not heard of", self._options.name, exc_info=e)
-                return
+            self._tools.changed()  # what was said meanwhile is not said again
 
     async def _on_message(self, message: Any) -> None:
         if isinstance(message, types.ToolListChangedNotification):
@@ -122,23 +145,41 @@ class ServerWiring:
         text = params.data if isinstance(params.data, str) else types.LoggingMessageNotificationParams.model_dump_json(params)
         context = self._flights.belongs_to()
         if context is not None:
-            context.log(text, params.level, source)
+            context.log(redact(text), params.level, source)
         else:
             log.log(_LEVELS.get(params.level, 50), "MCP server %s: %s", source, redact(text))
 
     async def _on_sampling(self, context: Any, params: types.CreateMessageRequestParams) -> Any:
         options = self._options
+        of_this_call()
         sampler = Sampler(options.name, options.sampling, options.sampling_model)
-        belongs_to = self._flights.belongs_to() if options.sampling else None
-        return await sampler.answer(params, belongs_to)
+        origin = self._flights.belongs_to()
+        if origin is not None and options.sampling:
+            return await sampler.answer(params, origin)
+        async with self._apart.one() as allowed:  # no run bounds it
+            return await sampler.answer(params, origin) if allowed else types.ErrorData(code=REFUSED, message=TOO_MANY)
 
     async def _on_elicitation(self, context: Any, params: types.ElicitRequestParams) -> Any:
-        assert self._options.elicit is not None
-        self._questions += 1
+        if self._questioner is None or not self._flights.any:
+            return types.ErrorData(code=REFUSED, message="nobody is asked while no call is under way")
+        origin = self._flights.belongs_to()
         try:
-            return await Questioner(self._options.name, self._options.elicit).answer(params)
+            async with nullcontext() if origin is None else origin.errand():
+                return await self._asked(self._questioner, params)
+        except CallOver:
+            return types.ElicitResult(action="cancel")
+
+    async def _asked(self, questioner: Questioner, params: types.ElicitRequestParams) -> Any:
+        heard = of_this_call()
+        self._questions += heard is None  # on stdio nothing tells whose question it is: all clocks stand still
+        if heard is not None:
+            heard.questions += 1
+        try:
+            return await questioner.answer(params)
         finally:
-            self._questions -= 1
+            self._questions -= heard is None
+            if heard is not None:
+                heard.questions -= 1
 
     async def visit(self, page: types.ElicitRequestURLParams) -> bool:
         """Brings the user to a page that a call wants to be visited first; whether they went."""
@@ -148,7 +189,8 @@ class ServerWiring:
         return isinstance(answer, types.ElicitResult) and answer.action == "accept"
 
     async def _on_roots(self, context: Any) -> types.ListRootsResult:
-        self._told_roots.set()
+        # The answer is not written yet, and then the server has to take it in.
+        asyncio.get_running_loop().call_later(_TAKEN_IN, self._told_roots.set)
         roots = [types.Root(uri=path.as_uri(), name=path.name) for path in self._options.roots]  # pyright: ignore[reportArgumentType]
         return types.ListRootsResult(roots=roots)
 

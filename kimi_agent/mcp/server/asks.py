@@ -5,7 +5,7 @@ questions, and the client sends it again with the answers; meanwhile the call wa
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -15,7 +15,7 @@ from mcp.shared.message import ServerMessageMetadata
 from pydantic import BaseModel, ValidationError
 
 from kimi_agent.errors import KimiAgentError, UserError
-from kimi_agent.mcp.server.eras import Request
+from kimi_agent.mcp.server.eras import Request, stream_of
 
 AnswerT = TypeVar("AnswerT", bound=BaseModel)
 
@@ -65,17 +65,33 @@ class Questions:
 
 async def ask_now(request: Request, question: types.InputRequest, kind: type[AnswerT], timeout: float) -> AnswerT:
     """Asks in mid-call, as the handshake era has it. Raises ClientRefused, and UserError where the client cannot be reached."""
+    send = request.session.send_request
     try:
         async with asyncio.timeout(timeout):
-            return await request.session.send_request(
-                question, kind, metadata=ServerMessageMetadata(related_request_id=request.request_id)
-            )
+            asking = send(question, kind, metadata=ServerMessageMetadata(related_request_id=request.request_id))
+            return await _unless_ended(stream_of(request), question.method, asking)
     except MCPError as e:
         raise ClientRefused(f"the client refused {question.method}: {e.message}") from e
     except ValidationError as e:
         raise ClientRefused(f"the client's answer to {question.method} is none") from e
     except TimeoutError:
         raise ClientRefused(f"the client did not answer {question.method} within {timeout:g} s") from None
+
+
+async def _unless_ended(stream: asyncio.Event | None, method: str, asking: Coroutine[Any, Any, AnswerT]) -> AnswerT:
+    """The answer. Raises ClientRefused once the stream has ended on which the client was asked, since none will come."""
+    if stream is None:
+        return await asking
+    answer, ended = asyncio.ensure_future(asking), asyncio.ensure_future(stream.wait())
+    try:
+        await asyncio.wait([answer, ended], return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            raise ClientRefused(f"the client hung up before it answered {method}")
+        return answer.result()
+    finally:
+        answer.cancel()
+        ended.cancel()
+        await asyncio.wait([answer, ended])
 
 
 def answer_of(question: types.InputRequest, answer: Any, kind: type[AnswerT]) -> AnswerT:

@@ -67,6 +67,7 @@ class ServedCall:
     def cancel(self, reason: str = "cancelled") -> None:
         """Ends this call; the client is told the reason. From any thread."""
         self.cancel_reason = reason
+        self._place.end()
         if self._task is not None:
             self.serving.soon(self._task.cancel)
 
@@ -87,8 +88,9 @@ class ServedCall:
         return await ask_model(self, messages, instructions, settings or ModelSettings())
 
     async def ask(self, question: types.InputRequest, kind: type[AnswerT], key: str | None = None) -> AnswerT:
-        """Asks the client, in the way of its era. Raises ClientRefused."""
-        with self._place.left():
+        """Asks the client, in the way of its era. Raises ClientRefused, also where too many wait for answers already."""
+        self.serving.asking.admit(self, self.request)
+        async with self._place.left():
             return await self._ask(question, kind, key)
 
     async def _ask(self, question: types.InputRequest, kind: type[AnswerT], key: str | None) -> AnswerT:
@@ -142,6 +144,7 @@ class ServedCall:
         """Cancels, and waits until it is gone. A synchronous tool's thread cannot be stopped, and is given up."""
         if self._task is None:
             return
+        self._place.end()
         self._task.cancel()
         with anyio.CancelScope(shield=True):
             await asyncio.wait([self._task], timeout=_GRACE)
@@ -149,6 +152,7 @@ class ServedCall:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._over = True
         self.serving.calls.discard(self)
+        self.serving.asking.forget(self)
         self._news.set()
         if not task.cancelled():
             task.exception()  # where its client is gone nobody reads it

@@ -6,8 +6,10 @@ from urllib.parse import quote
 
 import mcp_types as types
 
-from kimi_agent.messages import File, Image, Part, Text
+from kimi_agent.messages import Content, File, Image, Part, Text, parts_of
+from kimi_agent.redact import excerpt, redact
 
+_MOST_MASKED = 65_536  # characters
 BLOCKS: Final = (types.TextContent, types.ImageContent, types.AudioContent, types.ResourceLink, types.EmbeddedResource)
 
 
@@ -51,7 +53,26 @@ def given_blocks(value: Any) -> list[types.ContentBlock] | None:
 
 def failure(text: str) -> types.CallToolResult:
     """A result that the client's model should read as an error."""
-    return types.CallToolResult(content=[types.TextContent(text=text)], is_error=True)
+    return types.CallToolResult(content=[types.TextContent(text=masked(text))], is_error=True)
+
+
+def masked_failure(result: types.CallToolResult) -> types.CallToolResult:
+    """An error result without secrets: exceptions quote what was sent where."""
+    content: list[types.ContentBlock] = [
+        b.model_copy(update={"text": masked(b.text)}) if isinstance(b, types.TextContent) else b for b in result.content
+    ]
+    return result.model_copy(update={"content": content})
+
+
+def masked_parts(content: Content) -> list[Part]:
+    """The same for what is to be cut yet: half a secret is not known for one."""
+    return [Text(masked(p.text)) if isinstance(p, Text) else p for p in parts_of(content)]
+
+
+def masked(text: str) -> str:
+    """A text that tells a client what went on, without the secrets of this process. One that is very long is cut: to mask all of
+    it would hold up other clients."""
+    return redact(text) if len(text) <= _MOST_MASKED else excerpt(text, _MOST_MASKED)
 
 
 def _base64(data: bytes) -> str:

@@ -4,6 +4,7 @@ In the handshake era (up to 2025-11-25) a session is opened, and the server may 
 (2026-07-28) each request stands alone, and a server that needs something answers with what it needs.
 """
 
+import asyncio
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mcp.server.context import ServerRequestContext
@@ -43,4 +44,19 @@ def owner_of(request: Request) -> str | None:
     return "token" if request.request.scope.get(TOKEN_CHECKED) else None
 
 
+def source_of(request: Request) -> str:
+    """Who a request is counted for, where one client must not take what is there for all: its connection, else its address."""
+    if (connection := connection_of(request)) is not None:
+        return connection
+    assert request.request is not None
+    return "" if request.request.client is None else request.request.client.host
+
+
+def stream_of(request: Request) -> asyncio.Event | None:
+    """Set once the stream on which this request's client waits has ended; None where that is not known, or where the client may
+    come back to it."""
+    return None if request.request is None else request.request.scope.get(STREAM_ENDED)
+
+
 TOKEN_CHECKED = "kimi_agent.token_checked"
+STREAM_ENDED = "kimi_agent.stream_ended"

@@ -9,6 +9,7 @@ import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
 from kimi_agent.errors import ToolDefinitionError
+from kimi_agent.mcp.server.content import masked
 from kimi_agent.redact import get_logger
 from kimi_agent.tooling.execute import Refused, call, check
 from kimi_agent.tooling.tool import Tool
@@ -34,12 +35,12 @@ async def called(function: Tool[..., Any], served: "ServedCall", arguments: Mapp
         async with served.place.taken(alone=False), asyncio.timeout(served.serving.timeout):
             return await call(function.is_async, bound)
     except Refused as e:
-        raise MCPError(types.INVALID_PARAMS, str(e).split("\nParameters:")[0]) from None
+        raise MCPError(types.INVALID_PARAMS, masked(str(e).split("\nParameters:")[0])) from None
     except MCPError:
         raise
     except Exception as e:
         log.info("%s failed", function.name, exc_info=e)
-        raise MCPError(types.INTERNAL_ERROR, f"{function.name} failed: {type(e).__name__}: {e}".rstrip(": ")) from e
+        raise MCPError(types.INTERNAL_ERROR, masked(f"{function.name} failed: {type(e).__name__}: {e}".rstrip(": "))) from e
 
 
 async def completed(choices: Choices | None, value: str, arguments: Mapping[str, str]) -> types.Completion:
@@ -61,7 +62,7 @@ async def _asked(choices: Callable[..., Any], value: str, arguments: Mapping[str
         return await found if inspect.isawaitable(found) else found
     except Exception as e:
         log.info("a completion failed", exc_info=e)
-        raise MCPError(types.INTERNAL_ERROR, f"the completion failed: {type(e).__name__}: {e}") from e
+        raise MCPError(types.INTERNAL_ERROR, masked(f"the completion failed: {type(e).__name__}: {e}")) from e
 
 
 def check_choices(complete: Mapping[str, Choices], names: Iterable[str], what: str) -> None:

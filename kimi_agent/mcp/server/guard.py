@@ -1,16 +1,58 @@
 """Who may reach an HTTP server: the bearer token, the Host and the Origin that are let in, and what is not safe to ask for."""
 
+import asyncio
 import hmac
 import ipaddress
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from mcp.server.transport_security import TransportSecuritySettings
 
 from kimi_agent.errors import UserError
-from kimi_agent.mcp.server.eras import TOKEN_CHECKED
+from kimi_agent.mcp.server.eras import STREAM_ENDED, TOKEN_CHECKED
 
 _SHORTEST_TOKEN = 16
+_NAME = rb"(?:[\w.-]+|\[[\da-fA-F:.]+\])(?::\d{1,5})?"
+_HOST = re.compile(_NAME)
+_ORIGIN = re.compile(rb"[a-z][a-z\d+.-]*://" + _NAME)
+
+
+class AddressGuard:
+    """Keeps out Host and Origin headers that are no plain `name:port`, before they are compared with those that are let in: these
+    are compared by how they begin, and `127.0.0.1:80@evil.example` begins well."""
+
+    def __init__(self, app: Any, allowed: TransportSecuritySettings) -> None:
+        self._app = app
+        self._listed = {text.encode() for text in (*allowed.allowed_hosts, *allowed.allowed_origins)}  # "null", for example
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answers one request."""
+        headers: list[tuple[bytes, bytes]] = scope.get("headers", [])
+        if any(name == b"host" and not self._is_plain(value, _HOST) for name, value in headers):
+            await refuse(send, 421, b"Invalid Host header\n")
+        elif any(name == b"origin" and not self._is_plain(value, _ORIGIN) for name, value in headers):
+            await refuse(send, 403, b"Invalid Origin header\n")
+        else:
+            await self._app(scope, receive, send)
+
+    def _is_plain(self, value: bytes, form: re.Pattern[bytes]) -> bool:
+        return value in self._listed or form.fullmatch(value) is not None
+
+
+class StreamWatch:
+    """Tells the calls of a request when the stream has ended on which its client waits."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answers one request."""
+        ended = asyncio.Event()
+        try:
+            await self._app({**scope, STREAM_ENDED: ended}, receive, send)
+        finally:
+            ended.set()
 
 
 class TokenGuard:

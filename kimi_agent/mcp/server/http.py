@@ -12,12 +12,14 @@ import uvicorn
 from mcp.server.transport_security import DEFAULT_MAX_REQUEST_BODY_SIZE
 
 from kimi_agent.errors import UserError
-from kimi_agent.mcp.server.guard import TokenGuard, check_exposure, refuse, security_of
+from kimi_agent.mcp.server.connections import GuardedProtocol
+from kimi_agent.mcp.server.guard import AddressGuard, StreamWatch, TokenGuard, check_exposure, refuse, security_of
 from kimi_agent.mcp.server.handlers import ServedServer
 from kimi_agent.mcp.server.replay import Sessions
 from kimi_agent.redact import register_secret
 
 _CLOSING = 5  # seconds that open connections have when the server ends
+_BACKLOG = 128  # connections that are taken in one go, before the first of them is looked at
 _LAST_WORDS = 1.0  # seconds in which calls that were cancelled are answered
 
 
@@ -111,17 +113,18 @@ async def application(server: ServedServer, options: HTTPOptions) -> AsyncGenera
         raise UserError(f"there is no option {', '.join(unknown)}; there are {', '.join(HTTPOptions.__annotations__)}")
     token = options.get("token")
     register_secret(token)
+    allowed = security_of(options.get("host", "127.0.0.1"), options.get("allowed_hosts", ()), options.get("allowed_origins", ()))
     sessions = Sessions(
         server,
         resumable=options.get("resumable", False),
         retry_interval=options.get("retry_ms"),
         max_request_body_size=options.get("max_body", DEFAULT_MAX_REQUEST_BODY_SIZE),
-        security_settings=security_of(
-            options.get("host", "127.0.0.1"), options.get("allowed_hosts", ()), options.get("allowed_origins", ())
-        ),
+        security_settings=allowed,
     )
     async with sessions.run():
-        yield TokenGuard(sessions.handle_request, token) if token is not None else sessions.handle_request
+        # a client may come back to a stream that can be taken up again
+        watched = sessions.handle_request if options.get("resumable", False) else StreamWatch(sessions.handle_request)
+        yield AddressGuard(watched if token is None else TokenGuard(watched, token), allowed)
 
 
 async def serve(server: ServedServer, options: HTTPOptions) -> None:
@@ -156,6 +159,8 @@ async def serve(server: ServedServer, options: HTTPOptions) -> None:
 def _config(app: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        http=GuardedProtocol,
+        backlog=_BACKLOG,
         log_config=None,
         log_level="warning",
         access_log=False,

@@ -10,6 +10,7 @@ import anyio
 import mcp_types as types
 from mcp.server.connection import allowed_log_levels
 
+from kimi_agent.mcp.server.content import masked
 from kimi_agent.mcp.server.eras import Request, is_modern, session_of
 
 LEVELS: Final[tuple[str, ...]] = get_args(types.LoggingLevel)
@@ -59,7 +60,7 @@ class Outbox:
 
     def _rising(self, item: Progress) -> tuple[float, float | None, str | None]:
         """The protocol wants a number that rises with each notification; what a tool gives may fall, or be words only."""
-        text = item.text or None
+        text = masked(item.text) or None
         if item.progress is not None and item.progress > self._reached:
             self._reached = item.progress
             return item.progress, item.total, text
@@ -76,6 +77,6 @@ def _levels(request: Request) -> frozenset[str]:
 
 
 async def _send_note(request: Request, note: Note) -> None:
-    values: dict[str, Any] = {"level": note.level, "data": note.text, "logger": note.source or None}
+    values: dict[str, Any] = {"level": note.level, "data": masked(note.text), "logger": masked(note.source) or None}
     message = types.LoggingMessageNotification(params=types.LoggingMessageNotificationParams(**values))
     await request.session.send_notification(message, related_request_id=request.request_id)

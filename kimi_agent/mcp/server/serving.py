@@ -16,23 +16,16 @@ from mcp.shared.exceptions import MCPError
 from mcp.shared.subscriptions import event_to_notification
 
 from kimi_agent.mcp.server.call import ServedCall
+from kimi_agent.mcp.server.content import masked
 from kimi_agent.mcp.server.eras import Request, is_modern, owner_of, session_of
 from kimi_agent.mcp.server.gate import Gate
+from kimi_agent.mcp.server.parked import Asking, Identity, Parked
 from kimi_agent.mcp.server.runs import KeptRuns
 
-_Identity: TypeAlias = tuple[str, str, str, str | None]
 Work: TypeAlias = Callable[[ServedCall], Coroutine[Any, Any, Any]]
-_MOST_PARKED = 1000  # calls that wait for their client's answers; the oldest go
 _MOST_SESSIONS = 1000  # that are told of changes: those that were heard last
 _MOST_SUBSCRIPTIONS = 1000  # of one session
 _GRACE = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Parked:
-    call: ServedCall
-    request: _Identity
-    timer: asyncio.TimerHandle
 
 
 @dataclass(slots=True, eq=False)
@@ -46,6 +39,7 @@ class Serving:
         gate: how many calls run at once.
         runs: finished runs of agents; they outlive the lifespan.
         calls: those that run or wait.
+        asking: those that have asked their client something.
         levels: least level of log messages, by session, where the client said.
         name: unguessable.
     """
@@ -56,10 +50,11 @@ class Serving:
     gate: Gate
     runs: KeptRuns
     calls: set[ServedCall] = field(default_factory=set[ServedCall])
+    asking: Asking = field(default_factory=Asking)
     levels: dict[str, str] = field(default_factory=dict[str, str])
     name: str = field(default_factory=lambda: secrets.token_hex(16))
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
-    _parked: OrderedDict[str, _Parked] = field(default_factory=OrderedDict[str, _Parked])
+    _parked: Parked = field(init=False)
     _sessions: OrderedDict[str, Any] = field(default_factory=OrderedDict[str, Any])
     _subscriptions: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
     _bus: InMemorySubscriptionBus = field(default_factory=InMemorySubscriptionBus)
@@ -68,6 +63,7 @@ class Serving:
 
     def __post_init__(self) -> None:
         self._listen = ListenHandler(self._bus)
+        self._parked = Parked(self.ask_timeout, lambda call: self.start(call.stop()))
 
     # ── requests that run code ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -77,42 +73,24 @@ class Serving:
         A client that goes away, or cancels, cancels it. Raises what `work` raises, and MCPError for answers to nothing.
         """
         if is_modern(request) and params.request_state is not None:
-            call = self._taken_up(params.request_state, _identity(request, params, what))
+            call = self._parked.take_up(params.request_state, _identity(request, params, what))
             call.answer(params.input_responses or {})
         else:
             call = ServedCall(self, request)
             call.start(work(call))
         try:
             result = await call.round(request)
+        except MCPError as e:  # a tool may raise it
+            await call.stop()
+            raise MCPError(e.code, masked(e.message), e.data) from e
         except BaseException:
             await call.stop()
             raise
         if result is None:
             return types.InputRequiredResult(
-                input_requests=call.questions, request_state=self._park(call, _identity(request, params, what))
+                input_requests=call.questions, request_state=self._parked.park(call, _identity(request, params, what))
             )
         return result
-
-    def _park(self, call: ServedCall, identity: _Identity) -> str:
-        """Keeps a call until its client comes back with answers; the name under which it is kept."""
-        state = secrets.token_urlsafe(24)
-        self._parked[state] = _Parked(call, identity, self._loop.call_later(self.ask_timeout, self._forget, state))
-        if len(self._parked) > _MOST_PARKED:
-            self._forget(next(iter(self._parked)))
-        return state
-
-    def _taken_up(self, state: str, identity: _Identity) -> ServedCall:
-        parked = self._parked.get(state)
-        if parked is None or parked.request != identity:  # one text for all: a guess learns nothing
-            raise MCPError(types.INVALID_PARAMS, "Invalid or expired requestState")
-        del self._parked[state]
-        parked.timer.cancel()
-        return parked.call
-
-    def _forget(self, state: str) -> None:
-        if (parked := self._parked.pop(state, None)) is not None:
-            parked.timer.cancel()
-            self.start(parked.call.stop())
 
     # ── changes that clients want to hear of ────────────────────────────────────────────────────────────────────────────────────
 
@@ -180,8 +158,6 @@ class Serving:
 
     async def hang_up(self) -> None:
         """Ends the streams of changes, and what runs; clients that wait for a result are told."""
-        for parked in self._parked.values():
-            parked.timer.cancel()
         self._parked.clear()
         self._listen.close()
         with anyio.CancelScope(shield=True):
@@ -199,6 +175,6 @@ class Serving:
         self._sessions.clear()
 
 
-def _identity(request: Request, params: Any, what: str) -> _Identity:
+def _identity(request: Request, params: Any, what: str) -> Identity:
     """What must be the same when a call is sent again with answers."""
     return request.method, what, json.dumps(getattr(params, "arguments", None), sort_keys=True), owner_of(request)

@@ -12,7 +12,7 @@ from mcp.shared.exceptions import MCPError
 
 from kimi_agent.errors import KimiAgentError, ModelRetry, ToolDefinitionError
 from kimi_agent.mcp.server.approving import approve
-from kimi_agent.mcp.server.content import block_of, failure, given_blocks
+from kimi_agent.mcp.server.content import block_of, failure, given_blocks, masked, masked_failure, masked_parts
 from kimi_agent.mcp.server.eras import connection_of
 from kimi_agent.mcp.server.returned import Returned, Unfit, returned_by, returned_by_schema
 from kimi_agent.redact import get_logger
@@ -89,7 +89,8 @@ class ServedTools:
         if (tool := (await self._found(call)).get(name)) is None:
             raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {name}")
         try:
-            return await self._answer(self._declare(name, tool), call, context, arguments or {})
+            result = await self._answer(self._declare(name, tool), call, context, arguments or {})
+            return masked_failure(result) if result.is_error else result
         except Refused as e:
             return failure(str(e))
         except asyncio.CancelledError:
@@ -107,7 +108,7 @@ class ServedTools:
         try:
             found = await collect(self._toolsets, call.context())
         except KimiAgentError as e:
-            raise MCPError(types.INTERNAL_ERROR, str(e)) from e
+            raise MCPError(types.INTERNAL_ERROR, masked(str(e))) from e
         tools = {name: t for name, t in found.items() if not name.startswith("$")}  # hosted by the model's endpoint
         self._compare(connection_of(call.request), frozenset(tools.values()))
         return tools
@@ -128,8 +129,9 @@ class ServedTools:
         self, declared: _Declared, call: "ServedCall", context: RunContext[Any], given: dict[str, Any]
     ) -> types.CallToolResult:
         tool, raw = declared.tool, json.dumps(given)
-        arguments = check(tool, parse(repaired(tool, raw) or raw, tool))
-        await approve(tool, call, context, arguments, self._rules.approver)
+        written = parse(repaired(tool, raw) or raw, tool)
+        arguments = check(tool, written)
+        await approve(tool, call, context, written, arguments, self._rules.approver)
         timeout = self._rules.timeout if tool.rules.timeout is None else tool.rules.timeout
         async with call.place.taken(alone=tool.rules.sequential):
             try:
@@ -150,7 +152,8 @@ class ServedTools:
         if (blocks := given_blocks(result.value)) is not None:
             return types.CallToolResult(content=blocks, is_error=result.is_error)
         limit = declared.tool.rules.max_result_chars
-        parts = capped(result.content, self._rules.max_result_chars if limit is None else limit)
+        whole = masked_parts(result.content) if result.is_error else result.content
+        parts = capped(whole, self._rules.max_result_chars if limit is None else limit)
         content = [block_of(p) for p in parts]
         if result.is_error or declared.returned is None:
             return types.CallToolResult(content=content, is_error=result.is_error)

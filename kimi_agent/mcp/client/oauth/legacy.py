@@ -23,7 +23,7 @@ def at_root(response: httpx2.Response, server: httpx2.URL) -> httpx2.Response:
             return response
         metadata = cast("dict[str, Any]", told)
         issuer = httpx2.URL(str(metadata.get("issuer")))
-    except (ValueError, httpx2.InvalidURL):
+    except (ValueError, RecursionError, httpx2.InvalidURL):
         return response
     if origin(issuer) != origin(server) or issuer.path in ("", "/"):
         return response

@@ -1,7 +1,7 @@
 """A person who signs in: where the browser comes back to, and what is done with the answer."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,10 +20,12 @@ _PATH = "/callback"
 class Person:
     """Asks a person on behalf of one connection."""
 
-    def __init__(self, oauth: OAuth, memory: Memory) -> None:
+    def __init__(self, oauth: OAuth, memory: Memory, vet: Callable[[str], Awaitable[None]]) -> None:
+        """`vet` raises OAuthFailed for a page that nobody is to be sent to."""
         self.waiting = False
         self._oauth = oauth
         self._memory = memory
+        self._vet = vet
         self._answer: Answer | None = None
 
     @asynccontextmanager
@@ -62,6 +64,7 @@ class Person:
             self._memory.register_anew()
 
     async def _ask(self, url: str, listener: RedirectListener | None) -> None:
+        await self._vet(url)
         if listener is not None:
             listener.expect(parse_qs(urlsplit(url).query).get("state", [""])[0])
         self.waiting = True

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
 from kimi_agent.errors import UserError
+from kimi_agent.mcp.client.oauth.answers import one_line
 from kimi_agent.mcp.client.oauth.errors import OAuthFailed
-from kimi_agent.redact import excerpt
 
 _LONGEST = 16_384  # bytes of a request's head
 _SLOWEST = 10.0  # seconds for a browser to send one
@@ -55,7 +55,7 @@ def read_answer(url: str) -> Answer:
 def accepted(answer: Answer) -> Answer:
     """The answer, where it is a yes. Raises OAuthFailed."""
     if answer.error is not None:
-        raise OAuthFailed(f"the authorization server refused: {excerpt(answer.error, 300)}")
+        raise OAuthFailed(f"the authorization server refused: {one_line(answer.error, 300)}")
     if not answer.code:
         raise OAuthFailed("the redirect holds neither a code nor an error")
     return answer

@@ -17,13 +17,15 @@ from pydantic import ValidationError
 from typing_extensions import override
 
 from kimi_agent.errors import UserError
+from kimi_agent.mcp.client.oauth.answers import one_line, readable
 from kimi_agent.mcp.client.oauth.errors import OAuthFailed
 from kimi_agent.mcp.client.oauth.legacy import at_root, origin
 from kimi_agent.mcp.client.oauth.person import Person
 from kimi_agent.mcp.client.oauth.providers import PinnedMetadata, fixed_client, make_provider
 from kimi_agent.mcp.client.oauth.saved import Memory
 from kimi_agent.mcp.client.oauth.settings import OAuth
-from kimi_agent.redact import excerpt, get_logger, register_secret
+from kimi_agent.mcp.client.oauth.vetting import Vetting
+from kimi_agent.redact import get_logger, register_secret
 
 # What it logs is raised as well, and told there without the secrets that a server's answer may repeat.
 get_logger("mcp.client.auth.oauth2").addHandler(logging.NullHandler())
@@ -50,7 +52,8 @@ class OAuthSession(httpx2.Auth):
         self._key = url
         self._memory = Memory(oauth.store, url, oauth.identity, fixed_client(oauth))
         self._provider = make_provider(oauth, url, self._memory)
-        self._person = Person(oauth, self._memory) if oauth.grant == "authorization_code" else None
+        self._vetting = Vetting(oauth, self._url)
+        self._person = Person(oauth, self._memory, self._vet_page) if oauth.grant == "authorization_code" else None
 
     @property
     def waiting(self) -> bool:
@@ -110,7 +113,7 @@ class OAuthSession(httpx2.Auth):
         request.headers.pop("Authorization", None)
         async with AsyncExitStack() as stack:
             flow = await stack.enter_async_context(aclosing(self._provider.async_auth_flow(request)))
-            outgoing = await self._advance(flow, None)
+            outgoing = await self._advance(flow, None, request)
             while outgoing is not None:
                 if outgoing is not request:
                     response = await self._judged((yield outgoing), tried)
@@ -122,7 +125,7 @@ class OAuthSession(httpx2.Auth):
                     self._let_scopes_grow(_is_step_up(challenge))
                     if self._person is not None:
                         await stack.enter_async_context(self._person.ready())
-                outgoing = await self._advance(flow, response)
+                outgoing = await self._advance(flow, response, request)
 
     def _prepare(self, step_up: bool, tried: _Tried) -> None:
         """Has the SDK's flow begin with the renewal of the token, once, where that can help."""
@@ -139,10 +142,19 @@ class OAuthSession(httpx2.Auth):
         """The answer to a request of the flow. Raises OAuthFailed where it says to come back later: the SDK would ask again."""
         if tried.renewed and not tried.authorized and (response.status_code >= 500 or response.status_code == 429):
             raise OAuthFailed(f"the token for {self._told} cannot be renewed now: HTTP {response.status_code}")
+        response = await readable(response)
         if self._memory.context is not None and self._memory.context.auth_server_url is None:
-            await response.aread()
             return at_root(response, self._url)
         return response
+
+    async def _vet(self, request: httpx2.Request) -> None:
+        await self._vetting.check(request.url, self._memory.context)
+        self._vetting.check_issuer(request, self._memory.context)
+        request.headers["Accept-Encoding"] = "identity"
+
+    async def _vet_page(self, url: str) -> None:
+        await self._vetting.check(httpx2.URL(url), self._memory.context)
+        self._vetting.check_issuer(None, self._memory.context)
 
     def _let_scopes_grow(self, step_up: bool) -> None:
         """Configured scopes are asked for as they are, until the server says that a call needs more."""
@@ -151,13 +163,17 @@ class OAuthSession(httpx2.Auth):
             return
         context.client_metadata.pin(None if step_up else context.client_metadata.scope)
 
-    async def _advance(self, flow: Flow, response: httpx2.Response | None) -> httpx2.Request | None:
+    async def _advance(
+        self, flow: Flow, response: httpx2.Response | None, request: httpx2.Request
+    ) -> httpx2.Request | None:
         try:
-            return await _next(flow, response)
+            outgoing = await _next(flow, response)
+            if outgoing is not None and outgoing is not request:
+                await self._vet(outgoing)
+            return outgoing
         except (OAuthFlowError, OAuthFailed, ValidationError) as e:
             self._memory.register_anew()  # a registration that the server has forgotten would fail for ever
-            problem = f"{e.error_count()} problems in its answer" if isinstance(e, ValidationError) else excerpt(str(e), 500)
-            failed = OAuthFailed(f"signing in to {self._told} failed: {problem}")
+            failed = OAuthFailed(f"signing in to {self._told} failed: {_problem(e)}")
             self._oauth.refusals.note(self._key, failed)
             raise failed from None
         except UserError as e:
@@ -174,6 +190,12 @@ async def _next(flow: Flow, response: httpx2.Response | None) -> httpx2.Request 
         return await (anext(flow) if response is None else flow.asend(response))
     except StopAsyncIteration:
         return None
+
+
+def _problem(error: Exception) -> str:
+    """Without what an answer holds, which the text of a ValidationError shows."""
+    found = error if isinstance(error, ValidationError) else error.__context__
+    return f"{found.error_count()} problems in its answer" if isinstance(found, ValidationError) else one_line(str(error), 500)
 
 
 def _authorize(request: httpx2.Request, token: str | None) -> None:

@@ -34,8 +34,8 @@ class OAuth:
         client_metadata_url: https URL of this client's metadata document, which is its id.
         redirect_port: the loopback port the browser comes back to; None is the one that was registered, or a free one.
         redirect_uri: the whole address, where a registration by hand demands another than `http://127.0.0.1:PORT/callback`.
-        issuer: the authorization server that the secret belongs to; it is sent to no other. Needed for `client_credentials` and
-            `identity_assertion`: else the MCP server would choose who gets the secret.
+        issuer: https URL of the authorization server that knows this client; its secret is sent to no other. Needed wherever there
+            is a secret, a key or an assertion: else the MCP server would choose who gets it.
         private_key: PEM text, for `client_credentials` by a signed assertion instead of a secret; `signing_algorithm` goes with it.
         client_assertion: async, from the audience to such an assertion made elsewhere, in place of `private_key`.
         identity_assertion: async, from (audience, resource) to the identity provider's assertion (ID-JAG).
@@ -80,7 +80,7 @@ class OAuth:
     @property
     def identity(self) -> str:
         """Which client tokens are granted to, as far as it is configured."""
-        return f"{self.grant} {self.client_id or self.client_metadata_url or ''}".strip()
+        return " ".join(filter(None, (self.grant, self.client_id or self.client_metadata_url, self.issuer)))
 
     def provider(self, url: str) -> "OAuthSession":
         """An `httpx2.Auth` for the server at `url`: one for each connection. Its tokens go to that server's origin only.
@@ -89,8 +89,7 @@ class OAuth:
         """
         from kimi_agent.mcp.client.oauth.session import OAuthSession
 
-        parts = urlsplit(url)
-        if not parts.hostname or (parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK)):
+        if not _is_safe(url):
             raise UserError(f"OAuth needs an https URL, or an http URL of this machine: tokens would go in the clear to {url!r}")
         return OAuthSession(self, url)
 
@@ -137,9 +136,24 @@ def _assertion_problem(oauth: OAuth) -> str | None:
 def _issuer_problem(oauth: OAuth) -> str | None:
     if oauth.token_auth == "none":
         return 'token_auth="none" would not send the secret: leave it out'
-    if oauth.issuer is None or urlsplit(oauth.issuer).scheme not in ("http", "https"):
-        return "issuer= must be the URL of the authorization server that knows this client: its secret is sent to no other"
-    return None
+    if oauth.issuer is None:
+        return (
+            'issuer= is missing ("issuer" in a file): write the URL of the authorization server that knows this client. '
+            "Else the MCP server would choose who gets what is secret"
+        )
+    return _address_problem(oauth.issuer)
+
+
+def _address_problem(issuer: str) -> str | None:
+    return None if _is_safe(issuer) else "issuer= must be the https URL of an authorization server, or an http URL of this machine"
+
+
+def _is_safe(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK))
+    except ValueError:
+        return False
 
 
 def _person_problem(oauth: OAuth) -> str | None:
@@ -153,4 +167,6 @@ def _person_problem(oauth: OAuth) -> str | None:
         return "redirect_uri= holds the port already: leave redirect_port= out"
     if oauth.private_key or oauth.client_assertion or oauth.identity_assertion:
         return "private_key=, client_assertion= and identity_assertion= are of the other grants"
-    return None
+    if oauth.client_secret:
+        return _issuer_problem(oauth)
+    return None if oauth.issuer is None else _address_problem(oauth.issuer)
