@@ -7,8 +7,12 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from kimi_agent.mcp.logs import guard_logs
+
 if find_spec("mcp") is None or find_spec("mcp_types") is None:  # mcp_types came with mcp 2
     raise ImportError("MCP needs a package that is not there, or too old: pip install 'kimi-agent[mcp]'")
+
+guard_logs()
 
 if TYPE_CHECKING:
     from kimi_agent.mcp.client.config import ServerConfig, add_server, default_config_path, read_config, remove_server

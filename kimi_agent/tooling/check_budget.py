@@ -1,7 +1,7 @@
-"""What checking a value by a schema may cost, paid as it goes: both may be a stranger's, and the event loop stands still meanwhile."""
+"""What checking a value by a schema may cost, paid as it goes: both may be a stranger's, and the event loop waits for it."""
 
 import time
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any
 
@@ -14,8 +14,9 @@ MOST_VALUES = 100_000  # that are checked at all: a second and a half of a loop 
 _STEPS = 30_000  # keywords that a check may look at, and so many more for each value in the arguments
 _STEPS_A_VALUE = 50
 _MOST_STEPS = 400_000
-_ENTRIES_A_STEP = 16  # of a list or an object that a keyword goes through
-_CHARACTERS_A_STEP = 1_000  # of a text that is compared, searched or quoted
+_ENTRIES_A_STEP = 4  # of a list or an object that a keyword goes through
+_CHARACTERS_A_STEP = 250  # of a text that is searched or quoted
+_CHARACTERS_A_VALUE = 1_000  # that allow as many steps as a value does
 _PATTERNS = 1.0  # seconds that a check may compile patterns and search by them; they stay compiled
 
 
@@ -26,13 +27,12 @@ class TooCostlyError(Exception):
 class Budget:
     """For one check of one value. Raises TooCostlyError, at once where the value is too large."""
 
-    __slots__ = ("_known", "_patterns", "_steps", "tells_evaluated")
+    __slots__ = ("_known", "_patterns", "_steps")
 
-    def __init__(self, value: Any, *, tells_evaluated: bool) -> None:
+    def __init__(self, value: Any) -> None:
         self._steps = min(_STEPS + _STEPS_A_VALUE * size(value), _MOST_STEPS)
         self._patterns = _PATTERNS
         self._known: dict[int, frozenset[str]] = {}
-        self.tells_evaluated = tells_evaluated
 
     def pay(self, steps: int = 1) -> None:
         self._steps -= steps
@@ -43,9 +43,9 @@ class Budget:
         """For reading or writing a text."""
         self.pay(len(text) // _CHARACTERS_A_STEP)
 
-    def pay_keyword(self, told: Any, value: Any) -> None:
-        """For one keyword, which may go through all that it was told, and through the whole value."""
-        self.pay(1 + (_entries(told) + _entries(value)) // _ENTRIES_A_STEP)
+    def pay_passing(self, through: Any) -> None:
+        """For going through a list or an object."""
+        self.pay(len(through) // _ENTRIES_A_STEP if isinstance(through, list | dict) else 0)  # pyright: ignore[reportUnknownArgumentType]
 
     def paid(self, errors: Iterator[ValidationError]) -> Iterator[ValidationError]:
         """The errors, whose texts mostly quote the value."""
@@ -60,7 +60,7 @@ class Budget:
         return text
 
     def known(self, values: list[Any]) -> frozenset[str]:
-        """What stands for each of the schema's own values, written once for a check: the schema outlives it, and so its `id` does."""
+        """What stands for each of the schema's own values, written once for a check, which the schema and its `id` outlive."""
         if id(values) not in self._known:
             self._known[id(values)] = frozenset(map(self.written, values))
         return self._known[id(values)]
@@ -92,8 +92,4 @@ def size(value: Any) -> int:
             todo += each  # pyright: ignore[reportUnknownArgumentType]
         elif isinstance(each, str):
             characters += len(each)
-    return count + characters // _CHARACTERS_A_STEP
-
-
-def _entries(value: Any) -> int:
-    return len(value) if isinstance(value, Sized) and not isinstance(value, str) else 0
+    return count + characters // _CHARACTERS_A_VALUE

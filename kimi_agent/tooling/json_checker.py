@@ -1,6 +1,7 @@
 """Validates by a JSON Schema that a stranger may have written, with jsonschema, in bounded time."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import islice
 from typing import Any, TypeAlias
@@ -24,6 +25,9 @@ _PASSING = (
     *("properties", "patternProperties", "additionalProperties", "propertyNames", "items", "prefixItems", "additionalItems"),
     *("allOf", "if", "dependentSchemas", "dependencies", "extends", "$ref", "$dynamicRef", "$recursiveRef"),
 )
+# Keywords that go through the whole value, and those that do not go through what they were told.
+_THROUGH = ("additionalItems", "additionalProperties", "contains", "items", "propertyNames")
+_TOLD_ONCE = ("const", "enum")
 
 
 def dialect_of(schema: Mapping[str, Any]) -> Any:
@@ -31,18 +35,36 @@ def dialect_of(schema: Mapping[str, Any]) -> Any:
     wrote tuples as `items: [...]`. Raises jsonschema's SchemaError, and RecursionError for a schema of too many levels.
     """
     kind: Any = validator_for(schema, default=Draft202012Validator)
+    problem = _problem_of(schema, kind)
+    if problem is None:
+        return kind
+    if "$schema" in schema or _problem_of(schema, Draft7Validator, formats=False) is not None:
+        raise SchemaError.create_from(problem)
+    return Draft7Validator
+
+
+def _problem_of(schema: Mapping[str, Any], kind: Any, *, formats: bool = True) -> ValidationError | None:
+    """The first that is wrong by the dialect's own schema: jsonschema's `check_schema`, in bounded time."""
+    check = _bounded(kind, 0)(kind.META_SCHEMA, format_checker=kind.FORMAT_CHECKER if formats else None)
     try:
-        kind.check_schema(schema)
-    except SchemaError:
-        if "$schema" in schema or list(Draft7Validator(Draft7Validator.META_SCHEMA).iter_errors(schema)):  # pyright: ignore[reportUnknownMemberType]
-            raise
-        return Draft7Validator
-    return kind
+        with _paying_for(schema):
+            return next(iter(check.iter_errors(schema)), None)
+    except TooCostlyError as e:
+        raise SchemaError(f"it is too large to be checked: {e}") from e
+
+
+@contextmanager
+def _paying_for(value: Any) -> Generator[None]:
+    token = budget.set(Budget(value))
+    try:
+        yield
+    finally:
+        budget.reset(token)
 
 
 def checker(schema: Mapping[str, Any], dialect: Any, *, follows_all: bool) -> Callable[[Any], list[ValidationError]]:
-    """Gives what is wrong with a value, the first thousand errors. Raises whatever jsonschema does for references that lead nowhere,
-    and TooCostlyError.
+    """Gives what is wrong with a value, the first thousand errors. Raises TooCostlyError, and whatever jsonschema does for
+    references that lead nowhere.
 
     A string that is too long for a pattern passes it: a wrong refusal would be worse than what the tool has to look at anyway.
 
@@ -50,33 +72,31 @@ def checker(schema: Mapping[str, Any], dialect: Any, *, follows_all: bool) -> Ca
         follows_all: all references were followed and counted; else `unevaluatedProperties`, which follows them uncounted, is not
             checked.
     """
-    tells_evaluated = follows_all and _tells_evaluated(schema)
-    validator = _bounded(dialect)(schema, registry=Registry())  # pyright: ignore[reportUnknownArgumentType] - an empty one: nothing is fetched
+    validator = _bounded(dialect, _looked_into(schema) if follows_all else 0)(schema, registry=Registry())  # pyright: ignore[reportUnknownArgumentType] - an empty one: nothing is fetched
 
     def problems(value: Any) -> list[ValidationError]:
-        token = budget.set(Budget(value, tells_evaluated=tells_evaluated))
-        try:
+        with _paying_for(value):
             return list(islice(validator.iter_errors(value), _MOST_ERRORS))
-        finally:
-            budget.reset(token)
 
     return problems
 
 
-def _tells_evaluated(schema: Mapping[str, Any]) -> bool:
-    """Whether `unevaluated…`, which jsonschema looks into by itself, costs what can be told, and searches by no pattern."""
+def _looked_into(schema: Mapping[str, Any]) -> int:
+    """The most subschemas that `unevaluated…` looks into by itself for one value; 0 where it is not to be checked, as it would
+    search by patterns or come to too many."""
     unevaluated, patterned = False, False
     for node in nodes(schema):
         unevaluated |= "unevaluatedProperties" in node or "unevaluatedItems" in node
         patterned |= "patternProperties" in node
     if patterned or not unevaluated:
-        return False
+        return 0
     expansion = Expansion(schema)
-    return expansion.most() <= _MOST_EVALUATED and expansion.is_known
+    most = expansion.most()
+    return most if expansion.is_known and most <= _MOST_EVALUATED else 0
 
 
 @lru_cache(16)
-def _bounded(dialect: Any) -> Any:
+def _bounded(dialect: Any, looked_into: int) -> Any:
     own: dict[str, Keyword] = {
         "pattern": _pattern,
         "patternProperties": _pattern_properties,
@@ -86,13 +106,11 @@ def _bounded(dialect: Any) -> Any:
     }
     known: dict[str, Keyword] = {**dialect.VALIDATORS}
     known |= {k: v for k, v in own.items() if k in known}
-    for name, rule in (
-        ("additionalProperties", _additional),
-        ("unevaluatedProperties", _unevaluated),
-        ("unevaluatedItems", _unevaluated),
-    ):
+    if "additionalProperties" in known:
+        known["additionalProperties"] = _additional(known["additionalProperties"])
+    for name in ("unevaluatedProperties", "unevaluatedItems"):
         if name in known:
-            known[name] = rule(known[name])
+            known[name] = _unevaluated(known[name], looked_into)
     extend: Callable[..., Any] = validators.extend  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     made = extend(dialect, {k: _counted(k, v) for k, v in known.items()})
     made.evolve = _staying(made.evolve)
@@ -123,11 +141,15 @@ def _paying(descend: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _counted(name: str, keyword: Keyword) -> Keyword:
-    quotes = name not in _PASSING
+    quotes, through, listed = name not in _PASSING, name in _THROUGH, name not in _TOLD_ONCE
 
     def counted(validator: Any, told: Any, value: Any, schema: Any) -> Iterator[ValidationError] | None:
         mine = budget.get()
-        mine.pay_keyword(told, value)
+        mine.pay()
+        if through:
+            mine.pay_passing(value)
+        if listed:
+            mine.pay_passing(told)
         errors = keyword(validator, told, value, schema)
         return mine.paid(errors) if quotes and errors is not None else errors
 
@@ -188,12 +210,15 @@ def _additional(keyword: Keyword) -> Keyword:
     return additional
 
 
-def _unevaluated(keyword: Keyword) -> Keyword:
-    """jsonschema searches for `patternProperties` with `re` here, at any depth, follows references uncounted, and compares each entry
-    with each: where that may take long, nothing is checked but the rest."""
+def _unevaluated(keyword: Keyword, schemas: int) -> Keyword:
+    """jsonschema searches for `patternProperties` with `re` here, at any depth, follows references uncounted, and compares each
+    entry with each: where that may take long, nothing is checked but the rest."""
 
     def unevaluated(validator: Any, told: Any, value: Any, schema: Any) -> Iterator[ValidationError] | None:
-        few = not isinstance(value, dict | list) or len(value) <= _MOST_EVALUATED  # pyright: ignore[reportUnknownArgumentType]
-        return keyword(validator, told, value, schema) if few and budget.get().tells_evaluated else None
+        entries = len(value) if isinstance(value, dict | list) else 0  # pyright: ignore[reportUnknownArgumentType]
+        if not schemas or entries > _MOST_EVALUATED:
+            return None
+        budget.get().pay(schemas + entries**2 // 256)
+        return keyword(validator, told, value, schema)
 
     return unevaluated

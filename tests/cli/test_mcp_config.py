@@ -41,8 +41,24 @@ async def test_the_file_is_private_and_its_secrets_are_never_shown(tmp_path: Pat
 
 
 async def test_the_command_that_tries_a_server_can_be_copied_as_it_is(tmp_path: Path) -> None:
-    _, out, _ = await cli("mcp", "add", "my; notes", "--config", str(tmp_path / "mcp.json"), "--", "npx", "notes")
-    assert "kimi-agent mcp doctor 'my; notes' tries it" in out
+    file = tmp_path / "my; servers.json"
+    _, out, _ = await cli("mcp", "add", "notes", "--config", str(file), "--", "npx", "notes")
+    assert f"kimi-agent mcp doctor notes --config '{file}' tries it" in out
+
+
+@pytest.mark.parametrize("name", ["rm -rf x", "x; touch y", "a\nb", "\x1b]0;t\x07", "../../x", "", "--help", "a=b", "x" * 65])
+async def test_a_name_is_no_command_and_no_path(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "mcp.json"
+    code, out, err = await cli("mcp", "add", "--config", str(file), "--", name, "npx")
+    assert (code, out) == (2, "") and "a server's name is of letters, digits" in err and not file.exists()
+
+
+async def test_a_secret_beside_a_variable_is_a_secret(tmp_path: Path) -> None:
+    add = ("mcp", "add", "--force", "--config", str(tmp_path / "mcp.json"), "web", "https://example.com/mcp", "--header")
+    _, _, err = await cli(*add, "Authorization=Bearer sk-hunter2-${X}")
+    assert "Authorization stands in the file as you gave it" in err and "hunter2" not in err
+    for given in ("Authorization=Bearer ${X}", "Authorization=${X}", "X-Api-Key=${A}${B}"):
+        assert (await cli(*add, given))[2] == ""
 
 
 async def test_a_server_is_not_overwritten_by_mistake_and_the_rest_of_the_file_stays(tmp_path: Path) -> None:

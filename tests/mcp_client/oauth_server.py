@@ -28,6 +28,10 @@ class World:
     cimd: bool = False
     legacy: str | None = None  # as of 2025-03-26: the path of an issuer on the MCP server's own port
     registers: bool = True
+    endpoints: dict[str, str] = field(default_factory=dict[str, str])  # in place of the right ones
+    prm: str | None = None  # where a refusal says that the metadata of the MCP server are
+    named: str | None = None  # the authorization server that these name
+    token_error: str | None = None  # what /token answers with, and HTTP 400
     renews: bool = True  # False: /token is out of order for renewals
     away: str | None = None  # where /mcp/away redirects to
     refuse: str | None = None  # the error that /authorize redirects with
@@ -70,15 +74,16 @@ def _metadata(world: World) -> dict[str, Any]:
 
 
 def _metadata_of(world: World, issuer: str) -> dict[str, Any]:
+    base = world.issuer if world.legacy is None else world.url.removesuffix("/mcp")
     told = {
         "issuer": issuer,
-        "authorization_endpoint": f"{world.issuer}/authorize",
-        "token_endpoint": f"{world.issuer}/oauth/token",  # not where the SDK would guess
+        "authorization_endpoint": f"{base}/authorize",
+        "token_endpoint": f"{base}/oauth/token",  # not where the SDK would guess
         "response_types_supported": ["code"],
         "code_challenge_methods_supported": ["S256"],
         "client_id_metadata_document_supported": world.cimd,
     }
-    return told | ({"registration_endpoint": f"{world.issuer}/register"} if world.registers else {})
+    return told | ({"registration_endpoint": f"{base}/register"} if world.registers else {}) | world.endpoints
 
 
 async def _register(world: World, request: web.Request) -> web.Response:
@@ -124,6 +129,8 @@ async def _token(world: World, request: web.Request) -> web.Response:
     world.grants.append(grant.rpartition(":")[2])
     world.forms.append(form)
     world.token_headers.append(request.headers.get("Authorization"))
+    if world.token_error is not None:
+        return web.Response(status=400, text=world.token_error)
     if _client_of(world, form, request.headers.get("Authorization")) is None:
         return web.json_response({"error": "invalid_client"}, status=401)
     scope = form.get("scope", "")
@@ -180,7 +187,8 @@ async def _mcp(request: web.Request) -> web.Response:
 async def _call(world: World, request: web.Request) -> web.Response:
     authorization = request.headers.get("Authorization")
     world.calls.append((request.path, authorization))
-    where = f'resource_metadata="{world.url.removesuffix("/mcp")}/.well-known/oauth-protected-resource/mcp"'
+    prm = world.prm or f"{world.url.removesuffix('/mcp')}/.well-known/oauth-protected-resource/mcp"
+    where = f'resource_metadata="{prm}"'
     if world.away is not None and request.path == "/mcp/away":
         return web.Response(status=307, headers={"Location": world.away})
     scope = world.access.get((authorization or "").removeprefix("Bearer "))
@@ -195,7 +203,7 @@ async def _call(world: World, request: web.Request) -> web.Response:
 def _resource(world: World, request: web.Request) -> web.Response:
     if world.legacy is not None:
         return web.Response(status=404)
-    told: dict[str, Any] = {"resource": world.url, "authorization_servers": [world.issuer]}
+    told: dict[str, Any] = {"resource": world.url, "authorization_servers": [world.named or world.issuer]}
     return web.json_response(told | ({"scopes_supported": world.suggests.split()} if world.suggests else {}))
 
 
@@ -235,9 +243,10 @@ async def oauth_world() -> AsyncIterator[World]:
 
     authority, server = web.Application(), web.Application()
     authority.router.add_get("/.well-known/oauth-authorization-server", metadata)
-    authority.router.add_post("/register", register)
-    authority.router.add_get("/authorize", authorize)
-    authority.router.add_post("/oauth/token", token)
+    for app in (authority, server):  # a server of 2025-03-26 does both
+        app.router.add_post("/register", register)
+        app.router.add_get("/authorize", authorize)
+        app.router.add_post("/oauth/token", token)
     server.router.add_get("/.well-known/oauth-protected-resource/mcp", resource)
     server.router.add_get("/.well-known/oauth-authorization-server", metadata)
     server.router.add_route("*", "/mcp", call)

@@ -9,7 +9,7 @@ from chaos_drills import DRILLS, Drill, turns
 
 from kimi_agent import call
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 _SLOW = 2.0  # drills that may take longer are not part of the fast tests, nor those of a hung server, which it takes to close one
 _CASES = [

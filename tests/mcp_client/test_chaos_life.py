@@ -17,7 +17,7 @@ from chaos_drill import CHAOS, Chaos, alive, chaos, do, nap, nothing_left, run, 
 from kimi_agent import Agent, Limits, MCPServer, ScriptedModel, call
 from kimi_agent.errors import MCPServerError
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
 def _kill(one: Chaos, number: int = signal.SIGKILL) -> None:

@@ -10,7 +10,7 @@ from chaos_drill import Chaos, chaos, do, listener, run
 
 from kimi_agent import call
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 _LEGAL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]{0,63}")
 

@@ -13,7 +13,7 @@ from chaos_drill import CHAOS, chaos, do, free_port, listener, nothing_left, run
 from kimi_agent import Agent, MCPServer, ScriptedModel, call
 from kimi_agent.errors import MCPServerError
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 _QUICK = {"start_timeout": 1.0}
 _START = [  # options of the server, transport, the client's options, what the warning says

@@ -55,7 +55,15 @@ def test_vs_codes_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_cursors_claude_codes_and_kimis_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_OF_APP", "apps-secret-value")
     cursor = one(
-        {"url": "https://a.example/mcp", "auth": {"CLIENT_ID": "c", "CLIENT_SECRET": "${env:SECRET_OF_APP}", "scopes": ["a", "b"]}}
+        {
+            "url": "https://a.example/mcp",
+            "auth": {
+                "CLIENT_ID": "c",
+                "CLIENT_SECRET": "${env:SECRET_OF_APP}",
+                "scopes": ["a", "b"],
+                "issuer": "https://auth.example",
+            },
+        }
     )
     auth = cursor.options["auth"]
     assert isinstance(auth, OAuth) and (auth.client_id, auth.client_secret, auth.scope) == ("c", "apps-secret-value", "a b")

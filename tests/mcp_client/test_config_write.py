@@ -53,7 +53,7 @@ def test_all_else_stays_byte_for_byte(path: Path) -> None:
     inside = '"command": "uvx",\n          "args": [\n            "mcp-server-time"\n          ]'
     entry = f',\n        "time": {{\n          {inside}\n        }}'
     assert text == THEIRS.replace('mcp"\n        }', f'mcp"\n        }}{entry}')
-    assert list(read_config(path)) == ["files", "web", "time"] and mode(path) == 0o644
+    assert list(read_config(path)) == ["files", "web", "time"]
     remove_server(path, "time")
     assert path.read_text() == THEIRS
 
@@ -132,12 +132,28 @@ def test_any_names_in_any_order(
         assert list(read_config(path)) == [name for name in servers if name != gone]
 
 
-def test_secrets_close_the_file(path: Path) -> None:
+@pytest.mark.parametrize(
+    "config",
+    [
+        ServerConfig(url="https://a.example", headers={"Authorization": "Bearer s3cret-${X}"}),
+        ServerConfig(url="https://a.example/mcp?api_key=s3cret"),
+        ServerConfig(url="https://u:s3cret@a.example/mcp"),
+        ServerConfig(command="npx", args=("server", "s3cret")),
+    ],
+)
+def test_what_is_added_is_for_its_owner_alone(path: Path, config: ServerConfig) -> None:
     path.chmod(0o644)
-    add_server(path, "a", ServerConfig(command="x", env={"TOKEN": "${TOKEN}"}))
-    assert mode(path) == 0o644
-    add_server(path, "b", ServerConfig(url="https://a.example", headers={"Authorization": "Bearer s3cret"}))
+    remove_server(path, "web")
+    assert mode(path) == 0o644  # nothing new stands in it
+    add_server(path, "a", config)
     assert mode(path) == 0o600
+
+
+@pytest.mark.parametrize("name", ["", " ", "a b", "a;b", "a\nb", "a\n", "-a", ".a", "a/b", "x" * 65])
+def test_names_that_could_be_something_else_are_not_added(path: Path, name: str) -> None:
+    with pytest.raises(UserError, match="a server's name is of letters"):
+        add_server(path, name, NEW)
+    assert path.read_text() == THEIRS
 
 
 def test_a_file_that_is_not_understood_is_left_alone(path: Path) -> None:
@@ -155,8 +171,8 @@ def test_a_file_that_is_not_understood_is_left_alone(path: Path) -> None:
 def test_a_link_stays_a_link(path: Path, tmp_path: Path) -> None:
     link = tmp_path / "link.json"
     link.symlink_to(path)
-    add_server(link, "time", NEW)
-    assert link.is_symlink() and "time" in read_config(path)
+    add_server(link, "天气.v2_x-1", NEW)
+    assert link.is_symlink() and "天气.v2_x-1" in read_config(path)
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from kimi_agent.mcp.client.event_stream import only_messages
 from kimi_agent.mcp.client.failures import Failure, error_of, failure_of, session_is_gone
 from kimi_agent.mcp.client.http import read_whole
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
 def changing(place: Path, **options: Any) -> MCPServer:

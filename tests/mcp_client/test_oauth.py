@@ -18,7 +18,7 @@ from kimi_agent.mcp.client.many import mcp_servers
 from kimi_agent.mcp.client.oauth import FileTokenStore, MemoryTokenStore, OAuth, OAuthFailed, no_browser
 from kimi_agent.mcp.client.server import MCPServer
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
 async def test_a_person_signs_in_once_and_is_not_asked_again(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ async def test_a_client_registered_by_hand(method: Any) -> None:
         uri = "https://app.example.com/back"
         world.clients["mine"] = {"client_secret": "s3cret-of-mine", "redirect_uris": [uri]}
         oauth = OAuth(
-            client_id="mine", client_secret="s3cret-of-mine", token_auth=method, redirect_uri=uri,
+            client_id="mine", client_secret="s3cret-of-mine", token_auth=method, redirect_uri=uri, issuer=world.issuer,
             open=world.headless, store=(store := MemoryTokenStore()),
         )  # fmt: skip
         assert (await get(oauth, world)).status_code == 200

@@ -14,7 +14,7 @@ from oauth_server import get, oauth_world
 from kimi_agent import UserError
 from kimi_agent.mcp.client.oauth import FileTokenStore, MemoryTokenStore, OAuth, OAuthFailed
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
 async def test_a_server_that_is_never_content_is_not_asked_for_ever() -> None:
@@ -150,7 +150,9 @@ async def test_secrets_are_not_told(caplog: pytest.LogCaptureFixture) -> None:
         world.clients["mine"]["redirect_uris"] = [uri := "https://app.example.com/back"]
         secret = "wr0ng-secret-of-mine"
         store = MemoryTokenStore()
-        oauth = OAuth(client_id="mine", client_secret=secret, redirect_uri=uri, open=world.headless, store=store)
+        oauth = OAuth(
+            client_id="mine", client_secret=secret, issuer=world.issuer, redirect_uri=uri, open=world.headless, store=store
+        )
         with pytest.raises(OAuthFailed) as failed:
             await get(oauth, world)
         told = f"{failed.value} {oauth!r} {caplog.text}"
@@ -164,6 +166,9 @@ async def test_secrets_are_not_told(caplog: pytest.LogCaptureFixture) -> None:
     [
         ({"grant": "password"}, "none of"),
         ({"client_secret": "x"}, "client_id="),
+        ({"client_id": "a", "client_secret": "x"}, "issuer= is missing"),
+        ({"client_id": "a", "client_secret": "x", "issuer": "http://auth.example.com"}, "https URL"),
+        ({"client_id": "a", "issuer": "auth.example.com"}, "https URL"),
         ({"redirect_uri": "http://127.0.0.1:1/", "redirect_port": 1}, "leave redirect_port= out"),
         ({"client_metadata_url": "http://a.example/x"}, "https URL with a path"),
         ({"private_key": "x"}, "other grants"),

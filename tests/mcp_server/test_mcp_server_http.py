@@ -24,7 +24,7 @@ from kimi_agent.mcp.server.program import serve_mcp
 from kimi_agent.mcp.server.resources import Resource
 from kimi_agent.mcp.server.service import MCPService
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 TOKEN = "correct-horse-battery-staple"
 
 

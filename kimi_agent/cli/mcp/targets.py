@@ -1,6 +1,7 @@
 """How servers are named on the command line: a command, a URL, or the name that a server has in a configuration file."""
 
 import difflib
+import os
 import re
 import shlex
 import shutil
@@ -78,12 +79,12 @@ def configured(name: str, config: "ServerConfig") -> Target:
 
 
 def place_options(target: Target, headers: Sequence[str] | None, env: Sequence[str] | None, auth: str | None) -> dict[str, Any]:
-    """What `--header`, `--env` and `--auth` add to a server. Raises UserError."""
+    """What `--header`, `--env` and `--auth` add to a server, `${NAME}` filled in from the environment. Raises UserError."""
     added: dict[str, Any] = {}
     if headers:
-        added["headers"] = {**target.options.get("headers", {}), **pairs_of(headers, "--header")}
+        added["headers"] = {**target.options.get("headers", {}), **_filled(headers, "--header")}
     if env:
-        added["env"] = {**target.options.get("env", {}), **pairs_of(env, "--env")}
+        added["env"] = {**target.options.get("env", {}), **_filled(env, "--env")}
     if auth is not None and auth != "oauth":
         raise UserError(f"--auth {auth!r}: write --auth oauth; a token is a header: --header 'Authorization=Bearer …'")
     if auth is not None:
@@ -91,6 +92,16 @@ def place_options(target: Target, headers: Sequence[str] | None, env: Sequence[s
 
         added["auth"] = OAuth()
     return added
+
+
+def _filled(given: Sequence[str], option: str) -> dict[str, str]:
+    from kimi_agent.mcp.client.config.variables import Surroundings
+
+    here = Surroundings(os.environ, None)
+    try:
+        return {name: here.expand(value) for name, value in pairs_of(given, option).items()}
+    except UserError as e:
+        raise UserError(f"{option}: {e}") from None
 
 
 def known_servers(files: Iterable[Path]) -> dict[str, "ServerConfig"]:

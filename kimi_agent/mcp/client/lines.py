@@ -1,8 +1,17 @@
-"""Bytes that come in pieces: as lines, and as the last of what was said."""
+"""Bytes that come in pieces: as lines, what can be told of a line unread, and the last of what was said."""
 
+import re
 from collections.abc import Iterator
 
 LONGEST_LINE = 64 * 2**20  # bytes; the SDK has no bound, and copies all that it holds with every piece
+_MOST_VALUES = 1_000_000  # in a line of JSON, about: each takes fifty times its bytes, and a millionth of a second
+TOO_COMPLEX = f"the answer has more than {_MOST_VALUES:,} values"
+_ID = rb'"id"\s*:\s*(?:(?P<number>\d{1,18})|"(?P<text>[^"\\]{1,100})")\s*'
+_VERSION = rb'"jsonrpc"\s*:\s*"2\.0"\s*'
+_HEAD = re.compile(rb"\s*\{\s*(?:" + _VERSION + rb",\s*)?" + _ID + rb",\s*(?:" + _VERSION + rb',\s*)?"(?:result|error)"\s*:')
+_BEGINS = re.compile(rb"\s*\{\s*(?:" + _VERSION + rb',\s*)?"(?:result|error)"\s*:')
+_TAIL = re.compile(rb",\s*" + _ID + rb"(?:,\s*" + _VERSION + rb")?\}\s*$")
+_EDGE = 300  # bytes
 
 
 class LineTooLong(Exception):
@@ -31,6 +40,29 @@ class Lines:
         self._size += len(piece)
         if self._size > self._longest:
             raise LineTooLong(f"sent a line of more than {self._longest // 2**20} MiB")
+
+
+def is_too_complex(line: bytes) -> bool:
+    """Whether a line of JSON holds so many values that reading it would hold the event loop and fill the memory. Long texts, such
+    as files and images, are no such values, whatever they hold."""
+    if _marks(line) <= _MOST_VALUES:
+        return False
+    plain = line.replace(rb"\\", b"").replace(rb"\"", b"")
+    return plain.count(b'"') > 2 * _MOST_VALUES or _marks(b"".join(plain.split(b'"')[::2])) > _MOST_VALUES
+
+
+def _marks(json: bytes) -> int:
+    return json.count(b"{") + json.count(b"[") + json.count(b",")
+
+
+def answered_id(line: bytes) -> int | str | None:
+    """The id of the request that a line answers, as far as its first and last bytes tell."""
+    found = _HEAD.match(line[:_EDGE])
+    if found is None and _BEGINS.match(line[:_EDGE]):
+        found = _TAIL.search(line[-_EDGE:])
+    if found is None:
+        return None
+    return int(found["number"]) if found["number"] is not None else found["text"].decode("utf-8", "replace")
 
 
 class Tail:

@@ -7,7 +7,7 @@ of the answer, or put into words, what is malformed in it, before the session se
 import asyncio
 import contextvars
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, Self, cast
 
@@ -19,6 +19,7 @@ from mcp_types.methods import validate_server_result
 from mcp_types.version import LATEST_MODERN_VERSION
 from pydantic import TypeAdapter
 
+from kimi_agent.mcp.client.lines import TOO_COMPLEX, answered_id, is_too_complex
 from kimi_agent.redact import get_logger
 
 log = get_logger(__name__)
@@ -28,19 +29,35 @@ _LARGEST = 200_000  # characters of a tool's definition
 _WAITING = 10_000  # messages that it has not read
 _REMEMBERED = 10_000  # requests under way
 _SHOWN = 2000  # characters of a block of a kind that nobody knows
+_DEEPEST = 200  # levels of a value in a result: pydantic, which writes it, ends at 255
+_TOO_DEEP = f"[The tool has structured content of more than {_DEEPEST} levels; it is left out.]"
 
 
 def read_message(line: bytes | str) -> types.JSONRPCMessage | None:
     """The message that a line is; an answer that is none, as the error that ends its request; None for anything else."""
+    raw = line.encode(errors="replace") if isinstance(line, str) else line
+    if is_too_complex(raw):
+        log.warning("an MCP server sends a message of too many values; it is left out: %r", raw[:200])
+        return _refused(raw, TOO_COMPLEX)
     try:
         return types.jsonrpc_message_adapter.validate_json(line, by_name=False)
     except (ValueError, RecursionError):
         pass
     try:
         read = json.loads(line)  # it goes deeper than pydantic's reader
-    except (ValueError, RecursionError):
+    except RecursionError:
+        return _refused(raw, "the answer is nested too deep to be read")
+    except ValueError:
         return None
     return _understood(cast(dict[str, Any], read)) if isinstance(read, dict) else None
+
+
+def _refused(line: bytes, why: str) -> JSONRPCError | None:
+    """The error in place of an answer that is not read; None where the line is no answer, or does not say at its edges to what."""
+    asked = answered_id(line)
+    if asked is None:
+        return None
+    return JSONRPCError(jsonrpc="2.0", id=asked, error=types.ErrorData(code=INTERNAL_ERROR, message=why))
 
 
 def _understood(message: dict[str, Any]) -> types.JSONRPCMessage | None:
@@ -239,13 +256,34 @@ def mended_result(result: dict[str, Any]) -> dict[str, Any]:
         return result
     content: Any = result.get("content", [])
     blocks: list[Any] = content if isinstance(content, list) else [content]  # pyright: ignore[reportUnknownVariableType]
-    mended = {**result, "content": [_told(block) for block in blocks]}
+    shallow = {name: value for name, value in result.items() if name == "content" or not _is_too_deep(value)}
+    mended = {**shallow, "content": [_told(block) for block in blocks]}
+    if "structuredContent" in result and "structuredContent" not in shallow:
+        mended["content"].append({"type": "text", "text": _TOO_DEEP})
     if not isinstance(mended.get("isError", False), bool):
         mended["isError"] = bool(mended["isError"])
     return mended
 
 
+def _is_too_deep(value: Any) -> bool:
+    """Level by level: a function that calls itself could come to its own end."""
+    level: list[Any] = [value]
+    for _ in range(_DEEPEST):
+        level = [inner for each in level for inner in _within(each)]
+        if not level:
+            return False
+    return True
+
+
+def _within(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return cast(dict[str, Any], value).values()
+    return cast(list[Any], value) if isinstance(value, list) else ()
+
+
 def _told(block: Any) -> Any:
+    if _is_too_deep(block):
+        return {"type": "text", "text": f"[A block of more than {_DEEPEST} levels is left out.]"}
     try:
         _block.validate_python(block, by_name=False)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""What a server answers, as what the model sees and the program gets. Nothing of it is lost."""
+"""What a server answers, as what the model sees and the program gets. What is left out of it is said."""
 
 import base64
 import binascii
@@ -9,9 +9,13 @@ from typing import Any
 import mcp_types as types
 
 from kimi_agent.messages import AssistantMessage, File, Image, Message, Part, Text, UserMessage
+from kimi_agent.tooling.media import clean_media_type, image_type
 from kimi_agent.tooling.result import ToolResult
 
 _NO_CONTENT = "The tool returned nothing."
+_MOST_IMAGES = 20  # of one result: every further request sends them again
+_MOST_IMAGE_BYTES = 20_000_000  # of all of them
+_MOST_MARKS = 1_000_000  # of JSON in a text that is read, to see whether it is the structured content
 
 
 def tool_result(answer: types.CallToolResult, note: str = "") -> ToolResult:
@@ -19,7 +23,7 @@ def tool_result(answer: types.CallToolResult, note: str = "") -> ToolResult:
 
     Structured content whose text the server left out is written as JSON, so that the model sees it; `note` stands last.
     """
-    parts = [part for block in answer.content for part in _parts_of(block)]
+    parts = _within_bounds(part for block in answer.content for part in _parts_of(block))
     structured = answer.structured_content
     texts = [part.text for part in parts if isinstance(part, Text)]
     if structured is not None and not _says(texts, structured):
@@ -28,6 +32,22 @@ def tool_result(answer: types.CallToolResult, note: str = "") -> ToolResult:
         parts.append(Text(note))
     value = structured if structured is not None else "\n".join(texts)
     return ToolResult(parts or [Text("The tool failed." if answer.is_error else _NO_CONTENT)], answer.is_error, value)
+
+
+def _within_bounds(parts: Iterable[Part]) -> list[Part]:
+    """The parts without the images that are too many or too large; what was left out is said last."""
+    kept, images, size, left_out = list[Part](), 0, 0, list[int]()
+    for part in parts:
+        if isinstance(part, Image) and part.data is not None:
+            if images == _MOST_IMAGES or size + len(part.data) > _MOST_IMAGE_BYTES:
+                left_out.append(len(part.data))
+                continue
+            images, size = images + 1, size + len(part.data)
+        kept.append(part)
+    if left_out:
+        most = f"{_MOST_IMAGES} images and {_MOST_IMAGE_BYTES // 10**6} MB"
+        kept.append(Text(f"[{len(left_out)} images of {sum(left_out):,} bytes left out: a result holds at most {most}]"))
+    return kept
 
 
 def _as_json(structured: Any) -> str:
@@ -46,6 +66,8 @@ def _says(texts: Iterable[str], structured: Any) -> bool:
     for text in texts:
         if text in wanted:
             return True
+        if sum(map(text.count, "[{,")) > _MOST_MARKS:
+            continue
         try:
             if json.loads(text) in wanted:
                 return True
@@ -77,31 +99,38 @@ def resource_part(resource: types.TextResourceContents | types.BlobResourceConte
     """A resource's contents: text as text, whatever its media type says; an image as such; all else as a file."""
     if isinstance(resource, types.TextResourceContents):
         return Text(f"[{resource.uri}]\n{resource.text}")
-    return _binary(resource.blob, resource.mime_type or "application/octet-stream", str(resource.uri))
+    return _binary(resource.blob, resource.mime_type, str(resource.uri))
 
 
 def resource_file(resource: types.TextResourceContents | types.BlobResourceContents) -> File | Image | Text:
     """A resource's contents for a program, unchanged: a file named by its URI, or an image."""
     if isinstance(resource, types.TextResourceContents):
-        return File(resource.text.encode(errors="replace"), str(resource.uri), resource.mime_type or "text/plain")
-    return _binary(resource.blob, resource.mime_type or "application/octet-stream", str(resource.uri))
+        media_type = clean_media_type(resource.mime_type or "text/plain")
+        return File(resource.text.encode(errors="replace"), str(resource.uri), media_type)
+    return _binary(resource.blob, resource.mime_type, str(resource.uri))
 
 
-def _binary(data: str, media_type: str, name: str) -> File | Image | Text:
+def _binary(data: str, told: str | None, name: str) -> File | Image | Text:
+    """An image where the bytes are one that models take, under the type that they have; endpoints refuse all others, now and later
+    in the history."""
+    media_type = clean_media_type(told)
     try:
         content = base64.b64decode("".join(data.split()), validate=True)
     except (binascii.Error, ValueError):
         return Text(f"[{name}, {media_type}: its base64 is broken]")
-    if not content and media_type.startswith("image/"):  # no endpoint takes an empty image, now or later in the history
+    if not media_type.startswith("image/"):
+        return File(content, name, media_type)
+    if not content:
         return Text(f"[{name}, {media_type}: it is empty]")
-    return Image(content, media_type) if media_type.startswith("image/") else File(content, name, media_type)
+    kind = image_type(content)
+    return Image(content, kind) if kind else File(content, name, media_type)
 
 
 def prompt_messages(answer: types.GetPromptResult) -> tuple[Message, ...]:
     """A prompt's messages; what an assistant is to have said is its text."""
     messages: list[Message] = []
     for message in answer.messages:
-        parts = _parts_of(message.content)
+        parts = _within_bounds(_parts_of(message.content))
         if message.role == "assistant":
             messages.append(AssistantMessage("".join(p.text if isinstance(p, Text) else str(p) for p in parts)))
         else:

@@ -5,6 +5,7 @@ import contextvars
 import inspect
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -168,8 +169,12 @@ class MCPServer(Toolset):
 
     @property
     def status(self) -> ServerStatus:
-        """How it is, in the running event loop."""
-        here = self._loops.get(asyncio.get_running_loop())
+        """How it is, in the running event loop; "idle" where none runs."""
+        with suppress(RuntimeError):
+            return self._status(self._loops.get(asyncio.get_running_loop()))
+        return ServerStatus(state="idle")
+
+    def _status(self, here: _InLoop | None) -> ServerStatus:
         if here is None:
             return ServerStatus(state="idle")
         connection, live = here.connection, here.connection.live

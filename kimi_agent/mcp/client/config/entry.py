@@ -107,16 +107,6 @@ class ServerConfig(BaseModel):
         return {key_of(name): value for name, value in dumped.items()}
 
     @property
-    def holds_secrets(self) -> bool:
-        """Whether a value stands in it that nobody else should read, rather than the name of a variable."""
-        texts = [*self.env.values(), *self.headers.values()]
-        if isinstance(self.auth, str) and self.auth.lower() != "oauth":
-            texts.append(self.auth)
-        if isinstance(self.auth, Authorization) and self.auth.client_secret:
-            texts.append(self.auth.client_secret)
-        return any(text and "${" not in text for text in texts)
-
-    @property
     def notes(self) -> tuple[str, ...]:
         """A line for each key that was not understood."""
         return self._notes

@@ -1,6 +1,7 @@
 """Adding a server to an mcp.json and taking one out. All else in the file stays as it is, byte for byte, comments too."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +13,29 @@ from kimi_agent.mcp.client.private_file import PRIVATE, replace_file
 
 _INDENT = "  "
 _BOM = b"\xef\xbb\xbf"
+_NAME = re.compile(r"\w[\w.-]{0,63}")  # it is typed on command lines, and begins the names of tools
 
 
 def add_server(path: str | Path, name: str, config: ServerConfig, *, overwrite: bool = False) -> None:
-    """Writes a server into a file, which is made (mode 0600) where there is none.
+    """Writes a server into a file, which is made where there is none.
 
-    An old file keeps its mode, but that nobody else may read it once `config` holds a secret.
+    Nobody else may read it from then on (mode 0600): a secret may stand in any argument, in a URL and its path, too, where
+    nothing tells it from another word.
 
     Raises:
-        UserError: the name is there already and `overwrite` is not set, or the file cannot be read, understood or written.
+        UserError: the name is not of letters, digits, `_`, `.` and `-`, or longer than 64 of them; it is there already and
+            `overwrite` is not set, or the file cannot be read, understood or written.
     """
     path = Path(path).expanduser()
-    if not name.strip():
-        raise UserError("a server needs a name")
+    if not _NAME.fullmatch(name):
+        raise UserError("a server's name is of letters, digits, '_', '.' and '-', 64 at most, and begins with no sign")
     text = read_text(path) if path.exists() else ""
     before = parse(text, str(path))
     section = _section(before)
     if name in before.get(section, {}) and not overwrite:
         raise UserError(f'{path} has a server "{name}" already: choose another name, or overwrite it')
     after = before | {section: before.get(section, {}) | {name: config.entry()}}
-    _write(path, _with(text, section, name, config.entry()), after, private=config.holds_secrets)
+    _write(path, _with(text, section, name, config.entry()), after, private=True)
 
 
 def remove_server(path: str | Path, name: str) -> None:

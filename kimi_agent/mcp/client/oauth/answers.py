@@ -22,7 +22,7 @@ async def readable(response: httpx2.Response) -> httpx2.Response:
     Raises OAuthFailed where it is larger than any such answer is.
     """
     if response.headers.get("content-encoding", "identity") != "identity":  # none was asked for, and a small one may hold a lot
-        raise OAuthFailed("the answer is compressed, though that was not asked for")
+        raise OAuthFailed("the authorization server's answer is compressed, though that was not asked for")
     response.stream = _Bounded(cast("httpx2.AsyncByteStream", response.stream))
     body = await response.aread()
     if response.status_code < 400:
@@ -56,7 +56,7 @@ class _Bounded(httpx2.AsyncByteStream):
         async for piece in self._stream:
             size += len(piece)
             if size > _LARGEST:
-                raise OAuthFailed(f"the answer is larger than {_LARGEST // 2**20} MiB")
+                raise OAuthFailed(f"the authorization server's answer is larger than {_LARGEST // 2**20} MiB")
             yield piece
 
     @override

@@ -5,7 +5,6 @@ person where a refresh would do; and providers of one server do not know of each
 only what obtains a token is one at a time, for all connections and processes that share the store.
 """
 
-import logging
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
@@ -25,10 +24,7 @@ from kimi_agent.mcp.client.oauth.providers import PinnedMetadata, fixed_client, 
 from kimi_agent.mcp.client.oauth.saved import Memory
 from kimi_agent.mcp.client.oauth.settings import OAuth
 from kimi_agent.mcp.client.oauth.vetting import Vetting
-from kimi_agent.redact import get_logger, register_secret
-
-# What it logs is raised as well, and told there without the secrets that a server's answer may repeat.
-get_logger("mcp.client.auth.oauth2").addHandler(logging.NullHandler())
+from kimi_agent.redact import register_secret
 
 _MOST_ROUNDS = 5  # of a request: others may renew the token meanwhile, again and again
 _EXPIRED = 1.0  # Unix time; the SDK takes 0 for "never"
@@ -163,9 +159,7 @@ class OAuthSession(httpx2.Auth):
             return
         context.client_metadata.pin(None if step_up else context.client_metadata.scope)
 
-    async def _advance(
-        self, flow: Flow, response: httpx2.Response | None, request: httpx2.Request
-    ) -> httpx2.Request | None:
+    async def _advance(self, flow: Flow, response: httpx2.Response | None, request: httpx2.Request) -> httpx2.Request | None:
         try:
             outgoing = await _next(flow, response)
             if outgoing is not None and outgoing is not request:

@@ -30,7 +30,7 @@ class Vetting:
         """
         if origin(url) in map(origin, self._named):
             return
-        shown = f"{url.scheme}://{url.host}"
+        shown = f"{url.scheme}://{url.netloc.decode()}"
         if url.scheme == "http":
             if not self._is_of_this_machine(url, context):
                 raise OAuthFailed(f"it leads to {shown}, which is no https address; {_WAY_OUT}")
@@ -41,7 +41,7 @@ class Vetting:
             raise OAuthFailed(f"it leads to {shown}, which is of this machine or its own network; {_WAY_OUT}")
 
     def check_issuer(self, request: httpx2.Request | None, context: OAuthContext | None) -> None:
-        """Raises OAuthFailed where a client that was registered by hand would be shown to another authorization server than its own.
+        """Raises OAuthFailed where a client registered by hand would be shown to another authorization server than its own.
 
         Args:
             request: what is to be sent; None is the page at which a person signs in.
