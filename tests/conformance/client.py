@@ -153,6 +153,7 @@ async def oauth_for(scenario: str, url: str) -> OAuth:
             metadata = "https://conformance-test.local/client-metadata.json"
             return OAuth(
                 **client,
+                issuer=await issuer_of(url) if given.get("client_secret") else None,
                 client_metadata_url=None if given.get("client_id") else metadata,
                 open=signs_in,
             )

@@ -60,7 +60,7 @@ async def _add(name: str, given: dict[str, Any], config: Path | None, force: boo
         raise UserError(f"{path} has a server {name!r} already: choose another name, or say --force")
     add_server(path, name, ServerConfig.of(given, f"mcp add {name}"), overwrite=force)
     for kind in ("env", "headers"):
-        for key in (k for k, v in given.get(kind, {}).items() if is_literal_secret(k, _literal(v))):
+        for key in (k for k, v in given.get(kind, {}).items() if is_literal_secret(k, v)):
             note(f"{plain(key)} stands in the file as you gave it; '${{{_variable(key)}}}' would be read from the environment")
     place = f" --config {quote(str(config))}" if config else ""
     print(plain(f"added {name} to {path}; kimi-agent mcp doctor {quote(name)}{place} tries it"))
@@ -83,12 +83,6 @@ def _place(where: Sequence[str]) -> dict[str, Any]:
     if len(where) > 1:
         raise UserError(f"behind a URL comes nothing more: {one_line(' '.join(where[1:]), 80)!r}")
     return {"url": where[0]}
-
-
-def _literal(value: str) -> str:
-    """The value where something of it stands there itself: `Bearer sk-…${X}` does, `Bearer ${X}` does not."""
-    rest = re.sub(r"^\w+\s+(?=\$\{)|\$\{[^}]*\}", "", value)
-    return rest if rest.strip() else value
 
 
 def _variable(name: str) -> str:

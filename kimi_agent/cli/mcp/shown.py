@@ -44,7 +44,12 @@ def is_literal_secret(name: str, value: str) -> bool:
 
 
 def _is_secret(name: str, value: str) -> bool:
-    return bool(name) and is_secret_name(name) and not _VARIABLE.search(value)
+    return bool(name) and is_secret_name(name) and bool(_literal(value).strip())
+
+
+def _literal(value: str) -> str:
+    """What stands there itself: of `Bearer sk-…${X}` the key, of `Bearer ${X}` nothing."""
+    return re.sub(r"^\w+\s+(?=\$\{)|\$\{[^}]*\}", "", value)
 
 
 def _masked(word: str) -> str:
