@@ -29,7 +29,9 @@ def clerk(time: str = TIME, files: str = FILES) -> Agent:
 
 def service(agent: Agent) -> MCPService:
     """The agent as a server: each step of a run is a progress message, each finished run a resource."""
-    return MCPService(AgentTool(agent, description="Answers questions about the files of this directory and the time."), name="bridge")
+    return MCPService(
+        AgentTool(agent, description="Answers questions about the files of this directory and the time."), name="bridge"
+    )
 
 
 def main() -> None:

@@ -8,10 +8,10 @@ from urllib.parse import unquote, urlsplit
 
 from kimi_agent.errors import UserError
 from kimi_agent.messages import Image
+from kimi_agent.tooling.media import image_type
 
 MAX_BYTES = 20_000_000
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
-_STARTS = ((b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF87a", "image/gif"), (b"GIF89a", "image/gif"))
 # A word may hold spaces behind backslashes, as shells and terminals write a dragged file.
 _WORD = re.compile(r"""(?<!\S)(?:"(?P<double>[^"\n]+)"|'(?P<single>[^'\n]+)'|(?P<bare>(?:\\.|\S)+))""")
 _BARE = re.compile(r"(?:\\.|\S)+")
@@ -37,17 +37,10 @@ def read_image(name: str) -> Found:
         data = path.read_bytes()
     except (OSError, ValueError) as e:
         raise UserError(f"{name} cannot be read: {e}") from None
-    media_type = media_type_of(data)
+    media_type = image_type(data)
     if media_type is None:
         raise UserError(f"{path} is no image of a kind that models take (PNG, JPEG, GIF, WebP)")
     return Found(path, Image(data, media_type))
-
-
-def media_type_of(data: bytes) -> str | None:
-    """What the first bytes say, whatever the name says."""
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "image/webp"
-    return next((kind for start, kind in _STARTS if data.startswith(start)), None)
 
 
 def images_in(text: str) -> tuple[list[Found], list[str]]:

@@ -26,6 +26,7 @@ log = get_logger(__name__)
 _block: TypeAdapter[types.ContentBlock] = TypeAdapter(types.ContentBlock)
 _CACHING = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}  # what a page of 2026-07-28 has besides
 _LARGEST = 200_000  # characters of a tool's definition
+_MOST_TOOLS = 5_000  # in one page
 _WAITING = 10_000  # messages that it has not read
 _REMEMBERED = 10_000  # requests under way
 _SHOWN = 2000  # characters of a block of a kind that nobody knows
@@ -208,6 +209,9 @@ class Mender:
         if not isinstance(tools, list):
             log.warning("the MCP server %s lists its tools as what is no list: %s", self._server, _short(tools))
             return {**result, "tools": []}
+        if len(tools) > _MOST_TOOLS:  # pyright: ignore[reportUnknownArgumentType]
+            log.warning("the MCP server %s lists %d tools: the first %d are taken", self._server, len(tools), _MOST_TOOLS)  # pyright: ignore
+            tools = tools[:_MOST_TOOLS]  # pyright: ignore[reportUnknownVariableType]
         return {**result, "tools": [tool for each in cast(list[Any], tools) if (tool := self._tool(each)) is not None]}
 
     def _tool(self, entry: Any) -> dict[str, Any] | None:
