@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CODE := kimi_agent tools local_backend examples benchmarks tests
 WORKERS ?= 2
+# The slow tests wait more than they compute: for processes to start, and for time-outs.
+SLOW_WORKERS ?= 4
 
 .PHONY: help demo test check format fmt lint types imports unit docs test-pythons test-lower-bounds loop-coverage faults peers conformance bench bench-parsers benchmark-embedded clean
 
@@ -17,7 +19,7 @@ demo: $(STAMP)  ## a real model, a real tool call: fetches the embedded model on
 	  "What's the weather like in Beijing today? Use the tool to check."
 
 test: check peers  ## everything: `make check`, then the tests that need real servers, time or a real model
-	$(BIN)/python -m pytest -n $(WORKERS) -m "slow and not real_model"
+	$(BIN)/python -m pytest -n $(SLOW_WORKERS) -m "slow and not real_model"
 	$(BIN)/python -m pytest -m real_model
 
 check: format lint types imports unit  ## the fast part, under two minutes
