@@ -11,12 +11,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property, lru_cache
 from itertools import islice
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from kimi_agent.errors import ToolDefinitionError
 from kimi_agent.messages import AssistantMessage, Message, ToolMessage
-from kimi_agent.tooling.ranking import Ranking, words
 from kimi_agent.tooling.tool import Tool, tool
+
+if TYPE_CHECKING:
+    from kimi_agent.tooling.ranking import Ranking
 
 AnyTool: TypeAlias = Tool[..., Any]
 MOST_LOADED = 30
@@ -88,6 +90,8 @@ class Catalogue:
 
     def _named(self, query: str) -> Iterable[AnyTool]:
         """A word that is one of many names, such as `search`, names a tool only where it is all that is asked."""
+        from kimi_agent.tooling.ranking import words
+
         whole = query.strip()
         for name in [whole, *(word for word in _SPACE.split(whole) if len(words(word)) > 1)]:
             yield from self._by_spelling.get(name.casefold(), ())
@@ -120,7 +124,9 @@ class Catalogue:
         return [name for name in first if name in kept]
 
     @cached_property
-    def _ranking(self) -> Ranking:
+    def _ranking(self) -> "Ranking":
+        from kimi_agent.tooling.ranking import Ranking  # its expressions take as long to compile as the rest of this room
+
         return Ranking(map(_parts, self._tools.values()))
 
     @cached_property
