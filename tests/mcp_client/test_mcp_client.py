@@ -404,3 +404,9 @@ def test_every_knob_stands_in_the_docs_with_its_default() -> None:
                 continue  # the row says "none" for several
             shown = f"{parameter.default:g}" if isinstance(parameter.default, float) else f"{parameter.default!r}".replace("'", '"')
             assert row is not None and shown in row, f"{name}: {row}"
+
+
+async def test_the_runs_own_clock_leaves_room_for_a_ping_and_a_start() -> None:
+    async with small(timeout=5, start_timeout=20, ping_timeout=50, allow=["add"]) as server:
+        (tool,) = await server.list_tools()
+    assert tool.rules.timeout == 75

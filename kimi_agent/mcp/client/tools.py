@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import mcp_types as types
 
-from kimi_agent.mcp.client.connection import PING_TIMEOUT
 from kimi_agent.mcp.client.names import legal_names
 from kimi_agent.mcp.client.options import Options
 from kimi_agent.mcp.client.results import annotations_of
@@ -100,6 +99,6 @@ def _rules(tool: types.Tool, options: Options) -> ToolRules:
     hints = tool.annotations if options.trust_annotations else None
     harmless = hints is not None and bool(hints.read_only_hint or hints.idempotent_hint)
     # The server's own clock begins when it is asked; this one is for all, with a start that may be needed before.
-    more = options.start_timeout + PING_TIMEOUT + (_FOR_PEOPLE if options.elicit else 0.0)
+    more = options.start_timeout + options.ping_timeout + (_FOR_PEOPLE if options.elicit else 0.0)
     timeout = None if options.timeout is None else options.timeout + more
     return ToolRules(timeout=timeout, idempotent=harmless, needs_approval=options.needs_approval, deferrable=True)
