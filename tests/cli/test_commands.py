@@ -75,7 +75,7 @@ async def test_calls_that_need_approval_wait_at_a_pipe(tmp_path: Path) -> None:
 
 async def test_ctrl_c_at_a_pipe_ends_the_chat() -> None:
     async def handle(request: web.Request, number: int) -> web.StreamResponse:
-        return await send(request, events(*[delta(content="so ") for _ in range(200)]), pause=0.1)
+        return await send(request, events(delta(reasoning_content="Hm."), *[delta(content="so ") for _ in range(200)]), pause=0.1)
 
     async with serving(handle) as seen:
         process = await asyncio.create_subprocess_exec(

@@ -223,7 +223,9 @@ async def test_doctor_and_the_log_obey_no_stranger(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 async def test_a_signal_ends_the_chat_and_gives_the_terminal_back(home: dict[str, str], number: int, code: int) -> None:
     async def handle(request: web.Request, _: int) -> web.StreamResponse:
-        return await send(request, events(*[delta(content=f"w{i} ") for i in range(500)]), pause=0.05)
+        return await send(
+            request, events(delta(reasoning_content="Hm."), *[delta(content=f"w{i} ") for i in range(500)]), pause=0.05
+        )
 
     async with serving(handle) as seen, terminal("chat", url=seen.url, **home) as shown:
         before = termios.tcgetattr(shown.master)
