@@ -1,0 +1,96 @@
+"""Block-fp8, the form of K2's own checkpoints: e4m3 values, and one fp32 scale per block of 128 × 128 weights.
+
+A weight `W` of `[rows, columns]` is kept as `W.weight` (fp8) and `W.weight_scale_inv` (fp32) of
+`[ceil(rows / 128), ceil(columns / 128)]`; the weight is the product of the two. Blocks at the right and at the bottom may
+be cut: they have a scale of their own. Source: DeepSeek-V3, README_WEIGHTS.md and inference/kernel.py (`weight_dequant`).
+"""
+
+# torch annotates only a part of its methods.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..errors import BackendError
+
+__all__ = ["BLOCK", "LARGEST", "WeightsError", "dequantise", "quantise", "scale_shape"]
+
+#: Rows, and columns, of a block.
+BLOCK: Final = 128
+#: Largest finite value of e4m3; a block's largest weight becomes it.
+LARGEST: Final = 448.0
+
+
+class WeightsError(BackendError):
+    """Tensors that are not what the model or their own scales need; the text says which, with their shapes."""
+
+
+def scale_shape(rows: int, columns: int, block: int = BLOCK) -> tuple[int, int]:
+    """Shape of the scales of a weight of `[rows, columns]`."""
+    return -(-rows // block), -(-columns // block)
+
+
+def dequantise(weight: Tensor, scale_inv: Tensor, block: int = BLOCK, *, dtype: torch.dtype = torch.float32) -> Tensor:
+    """The weights that `weight` and its scales stand for, `[rows, columns]`.
+
+    The product is computed in fp32 and rounded once, to `dtype`, as DeepSeek's own converter to bf16 does.
+
+    Args:
+        weight: `[rows, columns]`, fp8 e4m3.
+        scale_inv: fp32, one scale per block: `[ceil(rows / block), ceil(columns / block)]`.
+        block: rows, and columns, of a block.
+        dtype: what to round to.
+
+    Raises:
+        WeightsError: the two tensors do not belong together.
+    """
+    rows, columns = _matrix(weight)
+    if tuple(scale_inv.shape) != (needed := scale_shape(rows, columns, block)):
+        belongs = f"{list(needed)}, one scale per {block} x {block} block, not {list(scale_inv.shape)}"
+        raise WeightsError(f"the scales of a weight of shape {list(weight.shape)} are of shape {belongs}")
+    found = torch.empty(weight.shape, dtype=dtype, device=weight.device)
+    # A row of blocks at a time: the fp32 product of a whole dense weight would need half a gigabyte.
+    for values, scales, out in zip(weight.split(block), scale_inv.float(), found.split(block), strict=True):
+        out.copy_(values.float() * scales.repeat_interleave(block)[:columns])
+    return found
+
+
+@torch.no_grad()
+def quantise(weight: Tensor, block: int = BLOCK) -> tuple[Tensor, Tensor]:
+    """`weight` as (fp8 e4m3 `[rows, columns]`, fp32 scales `[ceil(rows / block), ceil(columns / block)]`).
+
+    A block's scale is its largest absolute weight / 448, and 1 where all of it is zero.
+
+    Raises:
+        WeightsError: `weight` is no matrix, or holds an infinity or NaN, which fp8 cannot keep.
+    """
+    rows, columns = _matrix(weight)
+    values = torch.empty(weight.shape, dtype=torch.float8_e4m3fn, device=weight.device)
+    scale_inv = torch.empty(scale_shape(rows, columns, block), dtype=torch.float32, device=weight.device)
+    for panel, out, scales in zip(weight.split(block), values.split(block), scale_inv, strict=True):
+        exact = panel.float()
+        scales.copy_(_scales(exact, block))
+        out.copy_(exact / scales.repeat_interleave(block)[:columns])
+    if not bool(torch.isfinite(scale_inv).all()):
+        raise WeightsError(f"a weight of shape {list(weight.shape)} holds an infinity or NaN, which fp8 cannot keep")
+    return values, scale_inv
+
+
+def _matrix(weight: Tensor) -> tuple[int, int]:
+    if weight.dim() != 2:
+        raise WeightsError(f"block-fp8 is for matrices, not for a tensor of shape {list(weight.shape)}")
+    return weight.shape[0], weight.shape[1]
+
+
+def _scales(panel: Tensor, block: int) -> Tensor:
+    """Scales of one row of blocks."""
+    filled = F.pad(panel.abs(), (0, -panel.shape[1] % block))
+    largest = filled.unflatten(1, (-1, block)).amax(dim=(0, 2))
+    # Below the smallest normal number the quotient would lose bits, or be 0 and divide by it.
+    scales = (largest / LARGEST).clamp(min=torch.finfo(torch.float32).tiny)
+    return torch.where(largest == 0, 1.0, scales)
