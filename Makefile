@@ -3,12 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# torch and what is held against it: gigabytes on most machines, so `make demo` does without. TORCH='torch --index-url …' takes another build.
+TORCH ?= torch==2.13.0
+LOCAL := $(VENV)/.installed-local
 CODE := kimi_agent tools local_backend examples benchmarks tests
 WORKERS ?= 2
 # The slow tests wait more than they compute: for processes to start, and for time-outs.
 SLOW_WORKERS ?= 4
 
-.PHONY: help demo test check format fmt lint types imports unit docs test-pythons test-lower-bounds loop-coverage faults peers conformance bench bench-parsers benchmark-embedded clean
+
+.PHONY: help demo test check rest format fmt lint types imports unit docs test-pythons test-lower-bounds loop-coverage faults peers conformance test-flags test-engine bench bench-parsers benchmark-embedded clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -22,26 +26,29 @@ test: check peers  ## everything: `make check`, then the tests that need real se
 	$(BIN)/python -m pytest -n $(SLOW_WORKERS) -m "slow and not real_model"
 	$(BIN)/python -m pytest -m real_model
 
-check: format lint types imports unit  ## the fast part, under two minutes
+check: $(LOCAL)  ## the fast part, under two minutes; the type checker works while tests wait
+	@$(MAKE) --no-print-directory -j2 --output-sync=target types rest
 
-format: $(STAMP)  ## nothing that `make fmt` would change
+rest: format lint imports unit
+
+format: $(LOCAL)  ## nothing that `make fmt` would change
 	$(BIN)/ruff format --check --quiet $(CODE)
 
 fmt: $(STAMP)  ## formats the code
 	$(BIN)/ruff check --fix --select I --quiet $(CODE)
 	$(BIN)/ruff format --quiet $(CODE)
 
-lint: $(STAMP)  ## ruff, and the size limits of files and functions
+lint: $(LOCAL)  ## ruff, and the size limits of files and functions
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/python tests/house.py
 
-types: $(STAMP)  ## basedpyright, strict
+types: $(LOCAL)  ## basedpyright, strict
 	$(BIN)/basedpyright
 
-imports: $(STAMP)  ## imports point downwards only
+imports: $(LOCAL)  ## imports point downwards only
 	$(BIN)/lint-imports --no-cache
 
-unit: $(STAMP)  ## the fast tests
+unit: $(LOCAL)  ## the fast tests
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not real_model"
 
 loop-coverage: $(STAMP)  ## no branch of the loop and the dispatcher is unvisited
@@ -74,12 +81,23 @@ peers: $(STAMP)  ## fetches, once, the MCP servers and programs of others that t
 conformance: $(STAMP)  ## the official MCP suite against our server and our client; docs/mcp-conformance.md
 	$(BIN)/python -m tests.conformance.run
 
+test-flags: $(LOCAL)  ## what we write for SGLang and vLLM, against their own parsers; makes their environments (5 GB, Python 3.11)
+	$(BIN)/python tests/engine_environments.py flags-test
+
+test-engine: $(LOCAL)  ## a real vLLM on the CPU serves tiny checkpoints that call tools; makes its environment (3.5 GB, Python 3.11)
+	$(BIN)/python tests/engine_environments.py engine-test
+
 benchmark-embedded: $(STAMP)  ## the figures of docs/embedded.md; takes about an hour
 	$(BIN)/python benchmarks/embedded.py
 
 $(STAMP): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+$(LOCAL): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,local,test-local]'
 	@touch $@
 
 clean:  ## removes .venv, caches and what was built

@@ -11,6 +11,7 @@ import json
 import os
 import queue
 import re
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -131,6 +132,33 @@ async def test_shell_examples_run(command: str, hosted: None) -> None:
     out, err = await process.communicate()
     assert process.returncode == 0, err.decode()
     assert out.strip()
+
+
+def pages_of_the_backend() -> list[str]:
+    return [page for page in PAGES if any(map(backend_commands, blocks(page, "sh")))]
+
+
+def backend_commands(source: str) -> list[str]:
+    """Those that need no download and serve nothing, as one person types them one after the other."""
+    lines = [line.split("    #")[0].strip() for line in source.splitlines()]
+    return [line for line in lines if re.search(r"\bkimi-backend (?!fetch|serve)", line) and not line.startswith("pip ")]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)  # a page has a dozen processes, and some of them import torch
+@pytest.mark.parametrize("page", pages_of_the_backend())
+def test_shell_examples_of_the_backend_run(page: str, tmp_path: Path) -> None:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    for command in (line for source in blocks(page, "sh") for line in backend_commands(source)):
+        done = subprocess.run(
+            ["bash", "-c", command],
+            cwd=tmp_path,
+            env={**os.environ, "PATH": path},
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+        )
+        assert done.returncode == 0 and (done.stdout.strip() or "|| true" in command), f"{command}\n{done.stdout}{done.stderr}"
 
 
 def test_the_two_commands_stand_first() -> None:

@@ -1,4 +1,4 @@
-"""`kimi-backend`: get and serve a model of one's own."""
+"""`kimi-backend fetch` and `serve --embedded`: the model on the CPU."""
 
 from __future__ import annotations
 
@@ -6,25 +6,17 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["app", "main"]
+from .failing import failed
 
-app = typer.Typer(
-    name="kimi-backend", help="Engines on machines of your own.", no_args_is_help=True, pretty_exceptions_enable=False
-)
+__all__ = ["fetch", "serve"]
 
 Model = Annotated[str, typer.Option("--model", help="default, small, or the path of a GGUF file.")]
 
 
-@app.callback()
-def group() -> None:
-    """Engines on machines of your own."""
-
-
-@app.command()
 def fetch(model: Model = "default") -> None:
     """Download an embedded model into the cache: once, checked, and resumed when it was broken off."""
-    from .embedded import EmbeddedError, available, open_engine
-    from .embedded.progress import obtain_with_bar
+    from ..embedded import EmbeddedError, available, open_engine
+    from ..embedded.progress import obtain_with_bar
 
     try:
         path = obtain_with_bar(model)
@@ -32,11 +24,10 @@ def fetch(model: Model = "default") -> None:
             typer.echo("preparing it: later starts are faster", err=True)
             open_engine(model).close()
     except (EmbeddedError, OSError) as error:
-        raise _failed(error) from error
+        raise failed(error) from error
     typer.echo(path)
 
 
-@app.command()
 def serve(
     embedded: Annotated[bool, typer.Option("--embedded", help="Serve the embedded CPU model.")] = False,
     model: Model = "default",
@@ -47,22 +38,12 @@ def serve(
     """Serve an OpenAI-compatible endpoint."""
     if not embedded:
         raise typer.BadParameter("say which engine: --embedded", param_hint="--embedded")
-    from .embedded import EmbeddedError
-    from .embedded.serve import serve_engine, serve_raw
+    from ..embedded import EmbeddedError
+    from ..embedded.serve import serve_engine, serve_raw
 
     if host not in ("127.0.0.1", "::1", "localhost"):
         typer.echo(f"warning: {host} is not loopback; anyone who reaches this port can use the model", err=True)
     try:
         (serve_raw if raw else serve_engine)(model, host, port)
     except (EmbeddedError, OSError) as error:
-        raise _failed(error) from error
-
-
-def main() -> None:
-    """The console script."""
-    app()
-
-
-def _failed(error: Exception) -> typer.Exit:
-    typer.echo(f"error: {error}", err=True)
-    return typer.Exit(1)
+        raise failed(error) from error
