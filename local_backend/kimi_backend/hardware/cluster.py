@@ -8,9 +8,12 @@ from dataclasses import dataclass
 
 from .gpus import GPU, HardwareError, find_gpu
 
-__all__ = ["Cluster", "Host", "parse_cluster"]
+__all__ = ["MOST_NODES", "Cluster", "Host", "parse_cluster"]
 
 PER_NODE = 8
+MOST_NODES = 1024
+MOST_PER_NODE = 72
+"""An NVL72 rack is the most that is sold as one node."""
 _FORM = re.compile(r"(?:(?P<nodes>\d{1,4})x)?(?P<count>\d{1,5})x(?P<kind>[A-Za-z][\w.\-]*(?::[\d.:]+)?)", re.ASCII)
 _OWN = re.compile(r"(?P<name>[A-Za-z][\w.\-]*):(?P<mib>\d{3,8}):(?P<terabytes>\d{1,3}(?:\.\d{1,4})?)", re.ASCII)
 
@@ -27,6 +30,19 @@ class Host:
     bandwidth: float | None = None
     """Of its memory over all sockets, bytes a second, where somebody knows it."""
 
+    def __post_init__(self) -> None:
+        """Refuses what no node is.
+
+        Raises:
+            HardwareError: no memory, no core, no NUMA node, or a bandwidth that is no number above 0.
+        """
+        if min(self.ram, self.cores, self.numa_nodes) < 1:
+            raise HardwareError(
+                f"no node has {self.ram} bytes of memory, {self.cores} cores and {self.numa_nodes} NUMA nodes: each is 1 or more"
+            )
+        if self.bandwidth is not None and not (math.isfinite(self.bandwidth) and self.bandwidth > 0):
+            raise HardwareError(f"the memory's bandwidth is {self.bandwidth} bytes a second, and must be more than 0")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
@@ -36,6 +52,18 @@ class Cluster:
     nodes: int
     gpus_per_node: int
     host: Host | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses what nobody has: counts without a bound would be planned for minutes.
+
+        Raises:
+            HardwareError: no node or GPU, or more than are planned for.
+        """
+        if not (1 <= self.nodes <= MOST_NODES and 1 <= self.gpus_per_node <= MOST_PER_NODE):
+            raise HardwareError(
+                f"{self.nodes} nodes of {self.gpus_per_node} GPUs: plans are made for 1 to {MOST_NODES:,} nodes of 1 to "
+                f"{MOST_PER_NODE} GPUs"
+            )
 
     @property
     def gpus(self) -> int:

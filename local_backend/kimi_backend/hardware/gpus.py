@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import isfinite
 
 from ..errors import BackendError
 
 __all__ = ["GPU", "GPUS", "HardwareError", "find_gpu", "gpu_of_device"]
 
 MIB = 1 << 20
+MOST_MIB = 10**8
 
 
 class HardwareError(BackendError):
@@ -29,6 +31,26 @@ class GPU:
     """Whether its tensor cores compute in fp8, which the engines' kernels for block-fp8 weights want."""
     devices: tuple[str, ...]
     """How `nvidia-smi` (or `rocm-smi`) begins its product name."""
+    deepep: bool = True
+    """Whether DeepEP and DeepGEMM run on it, which SGLang lays whole experts out with: Hopper or newer, and peer access between all
+    cards of a node (NVLink). SGLang's layers/moe/ep_moe/layer.py asserts the first, DeepEP's README asks for both."""
+
+    def __post_init__(self) -> None:
+        """Refuses what no card is, wherever it was written.
+
+        Raises:
+            HardwareError: no memory, or a bandwidth that is no number above 0.
+        """
+        if not 1 <= self.memory_mib <= MOST_MIB or not (isfinite(self.bandwidth) and 0 < self.bandwidth <= 1e15):
+            raise HardwareError(
+                f"no card has {self.memory_mib} MiB at {self.bandwidth / 1e12:g} TB/s; its memory is 1 to {MOST_MIB:,} MiB, and "
+                "its bandwidth more than 0 and at most 1,000 TB/s"
+            )
+
+    @property
+    def amd(self) -> bool:
+        """Whether it is AMD's, and not NVIDIA's."""
+        return any(device.startswith("AMD") for device in self.devices)
 
     @property
     def memory(self) -> int:
@@ -36,21 +58,21 @@ class GPU:
         return self.memory_mib * MIB
 
 
-def _gpu(name: str, mib: int, terabytes: float, *devices: str, fp8: bool = True) -> GPU:
-    return GPU(name, mib, terabytes * 1e12, fp8, devices)
+def _gpu(name: str, mib: int, terabytes: float, *devices: str, fp8: bool = True, deepep: bool = False) -> GPU:
+    return GPU(name, mib, terabytes * 1e12, fp8, devices, deepep)
 
 
 # Memory as nvidia-smi shows it, from memory and not read on the cards: `live` reads the real figure. Bandwidth from data sheets.
 GPUS: Mapping[str, GPU] = {
     gpu.name: gpu
     for gpu in (
-        _gpu("H100", 81_559, 3.35, "NVIDIA H100 80GB HBM3", "NVIDIA H100"),
-        _gpu("H800", 81_559, 3.35, "NVIDIA H800"),
-        _gpu("H20-96", 97_871, 4.0, "NVIDIA H20"),
-        _gpu("H20-141", 143_771, 4.8, "NVIDIA H20-3e", "NVIDIA H20"),
-        _gpu("H200", 143_771, 4.8, "NVIDIA H200"),
-        _gpu("B200", 183_359, 8.0, "NVIDIA B200"),
-        _gpu("B300", 275_040, 8.0, "NVIDIA B300"),
+        _gpu("H100", 81_559, 3.35, "NVIDIA H100 80GB HBM3", "NVIDIA H100", deepep=True),
+        _gpu("H800", 81_559, 3.35, "NVIDIA H800", deepep=True),
+        _gpu("H20-96", 97_871, 4.0, "NVIDIA H20", deepep=True),
+        _gpu("H20-141", 143_771, 4.8, "NVIDIA H20-3e", "NVIDIA H20", deepep=True),
+        _gpu("H200", 143_771, 4.8, "NVIDIA H200", deepep=True),
+        _gpu("B200", 183_359, 8.0, "NVIDIA B200", deepep=True),
+        _gpu("B300", 275_040, 8.0, "NVIDIA B300", deepep=True),
         _gpu("A100-80", 81_920, 2.039, "NVIDIA A100-SXM4-80GB", "NVIDIA A100 80GB", "NVIDIA A800", fp8=False),
         _gpu("L20", 46_068, 0.864, "NVIDIA L20"),
         _gpu("L40S", 46_068, 0.864, "NVIDIA L40S"),
@@ -96,7 +118,7 @@ def gpu_of_device(product: str, memory_mib: int) -> GPU:
             f"such as MINE:{memory_mib}:3.0"
         )
     nearest = min(fitting, key=lambda gpu: abs(gpu.memory_mib - memory_mib))  # two cards of one name differ in memory
-    return GPU(nearest.name, memory_mib, nearest.bandwidth, nearest.fp8, nearest.devices)
+    return replace(nearest, memory_mib=memory_mib)
 
 
 def _begins(product: str, device: str) -> bool:

@@ -16,8 +16,10 @@ _QUERY = ("--query-gpu=name,memory.total", "--format=csv,noheader,nounits")
 _PATIENCE = 60.0  # the first call of a driver without persistence mode takes tens of seconds on eight cards
 
 
-def live_cluster(nodes: int = 1, *, host: Host | None = None) -> Cluster:
+def live_cluster(nodes: int = 1, *, host: Host | None = None, bandwidth: float | None = None) -> Cluster:
     """The GPUs that `nvidia-smi` shows on this node, `nodes` times; its CPUs and memory too, where `host` does not say.
+
+    `bandwidth` is that of its memory, bytes a second, which is nowhere to be read.
 
     Raises:
         HardwareError: there is no driver, no card, an unknown one, or cards of several kinds.
@@ -30,13 +32,13 @@ def live_cluster(nodes: int = 1, *, host: Host | None = None) -> Cluster:
             f"this node has cards of several kinds: {told}; an instance needs equal ones, so name those to use, such as 8xH200"
         )
     ((name, mib),) = kinds
-    return Cluster(gpu=gpu_of_device(name, mib), nodes=nodes, gpus_per_node=len(cards), host=host or live_host())
+    return Cluster(gpu=gpu_of_device(name, mib), nodes=nodes, gpus_per_node=len(cards), host=host or live_host(bandwidth))
 
 
-def live_host() -> Host:
+def live_host(bandwidth: float | None = None) -> Host:
     """Memory, cores and NUMA nodes of this node. Linux only."""
     nodes = len(list(Path("/sys/devices/system/node").glob("node[0-9]*"))) or 1
-    return Host(ram=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), cores=_cores(), numa_nodes=nodes)
+    return Host(ram=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), cores=_cores(), numa_nodes=nodes, bandwidth=bandwidth)
 
 
 def _ask() -> str:
@@ -46,20 +48,25 @@ def _ask() -> str:
             "nvidia-smi is not on the PATH, so there is nothing to read live; name the GPUs instead, such as 16xH200"
         )
     try:
-        answer = subprocess.run([program, *_QUERY], capture_output=True, text=True, timeout=_PATIENCE, check=False)
+        answer = subprocess.run([program, *_QUERY], capture_output=True, timeout=_PATIENCE, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise HardwareError(f"nvidia-smi gave no answer ({error}); name the GPUs instead, such as 16xH200") from error
     if answer.returncode:
-        told = (answer.stderr or answer.stdout).strip().splitlines()
+        told = _text(answer.stderr or answer.stdout).strip().splitlines()
         raise HardwareError(f"nvidia-smi ended with {answer.returncode}: {told[0] if told else 'no message'}")
-    return answer.stdout
+    return _text(answer.stdout)
+
+
+def _text(answer: bytes) -> str:
+    """Whatever the locale: a driver that fails may print anything."""
+    return answer.decode("utf-8", "replace")
 
 
 def _cards(answer: str) -> list[tuple[str, int]]:
     cards: list[tuple[str, int]] = []
     for line in filter(None, map(str.strip, answer.splitlines())):
         name, comma, memory = line.rpartition(",")
-        if not comma or not memory.strip().isdecimal():
+        if not comma or not memory.strip().isdecimal() or len(memory) > 12:
             raise HardwareError(f"nvidia-smi said {line!r}, where a name and a number of MiB were expected; name the GPUs instead")
         cards.append((name.strip(), int(memory)))
     if not cards:

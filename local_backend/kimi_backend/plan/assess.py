@@ -14,10 +14,10 @@ from .pool import Pool, RankMemory, pool_of, rank_memory
 from .rules import breaches
 from .words import GB, layout
 
-__all__ = ["Assessed", "assess", "host_bytes"]
+__all__ = ["HOST_MARGIN", "Assessed", "assess", "host_bytes"]
 
 _ANYWHERE = Site(model_path="model")
-_HOST_MARGIN = 1.1  # published: 594 GB of int4 weights want 650 GB of memory
+HOST_MARGIN = 1.1  # published: 594 GB of int4 weights want 650 GB of memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,9 @@ def assess(model: ModelSpec, cluster: Cluster, candidate: Candidate) -> Assessed
     memory = rank_memory(model, cluster, launch, traits)
     pool = pool_of(launch, memory)
     short = _short_of_memory(memory, launch) or _short_of_pool(pool, memory, launch)
-    return Assessed(candidate, memory, pool, (*breaches(model, launch, traits), *short, *_short_of_ram(model, cluster, launch)))
+    return Assessed(
+        candidate, memory, pool, (*breaches(model, cluster.gpu, launch, traits), *short, *_short_of_ram(model, cluster, launch))
+    )
 
 
 def host_bytes(model: ModelSpec, launch: Launch) -> int:
@@ -100,7 +102,7 @@ def _short_of_pool(pool: Pool, memory: tuple[RankMemory, ...], launch: Launch) -
 
 
 def _short_of_ram(model: ModelSpec, cluster: Cluster, launch: Launch) -> tuple[str, ...]:
-    needed = host_bytes(model, launch) * _HOST_MARGIN
+    needed = host_bytes(model, launch) * HOST_MARGIN
     if cluster.host is None or needed <= cluster.host.ram:
         return ()
     return (

@@ -16,8 +16,6 @@ from .wish import Strategy, Wish
 __all__ = ["LEAST_REST", "Candidate", "candidates", "tight_fraction", "variants"]
 
 LEAST_REST = 6.8e9
-_CPU_SESSIONS = 4
-"""Sessions that are made room for beside experts on the GPUs, where nobody says how many are wanted."""
 _METHODS: dict[Format, CPUMethod] = {"int4-g32": "RAWINT4", "fp8-block": "FP8", "bf16": "BF16"}
 
 
@@ -56,7 +54,7 @@ def _all(model: ModelSpec, cluster: Cluster, wish: Wish, traits: Traits) -> Iter
     for nodes in sizes:
         yield Candidate("tensor", _replicas(_base(cluster, wish, traits, nodes, model), cluster))
     for nodes in sizes:
-        yield from _attention_dp(_base(cluster, wish, traits, nodes, model), cluster, traits)
+        yield from _attention_dp(_base(cluster, wish, traits, nodes, model), cluster, wish, traits, model)
     for nodes in sizes:
         if 1 < nodes <= model.architecture.num_hidden_layers:
             base = _base(cluster, wish, traits, nodes, model)
@@ -69,6 +67,8 @@ def variants(candidate: Candidate, cluster: Cluster, wish: Wish, traits: Traits)
     """The same layout with each admissible cache type and context parallelism, then with more of the card's memory."""
     fractions = (wish.memory_fraction,) if wish.memory_fraction is not None else (traits.fraction, tight_fraction(cluster, traits))
     types: tuple[KVType, ...] = (wish.kv_dtype,) if wish.kv_dtype is not None else ("bf16", "fp8")
+    if not cluster.gpu.fp8 and wish.kv_dtype is None:
+        types = ("bf16",)
     launch = candidate.launch
     group = launch.tp // launch.attention_dp
     splits = (1, min(group, launch.gpus_per_node)) if traits.context_parallel and group > 1 else (1,)
@@ -100,10 +100,11 @@ def _replicas(launch: Launch, cluster: Cluster) -> tuple[Launch, ...]:
     return (launch,) * (cluster.nodes // launch.nodes)
 
 
-def _attention_dp(base: Launch, cluster: Cluster, traits: Traits) -> Iterator[Candidate]:
+def _attention_dp(base: Launch, cluster: Cluster, wish: Wish, traits: Traits, model: ModelSpec) -> Iterator[Candidate]:
     """All group counts: many groups hold most tokens; fewer leave more memory, and room for longer sequences, to each."""
+    heads = model.architecture.num_attention_heads
     for groups in range(base.tp, 1, -1):
-        if base.tp % groups == 0:
+        if base.tp % groups == 0 and (groups == wish.attention_dp or heads % (base.tp // groups) == 0):
             yield Candidate("attention-dp", _replicas(_wide(base, groups, traits), cluster))
 
 
@@ -135,7 +136,7 @@ def _cpu_experts(model: ModelSpec, cluster: Cluster, wish: Wish, traits: Traits)
     if wish.gpu_experts is not None:
         yield Candidate("cpu-experts", _replicas(with_experts(wish.gpu_experts), cluster))
         return
-    for sessions in dict.fromkeys((wish.sessions or _CPU_SESSIONS, 1)):
+    for sessions in dict.fromkeys((wish.sessions or 1, 1)):
         on_gpu = _most_experts(model, cluster, with_experts, sessions * wish.context, traits)
         yield Candidate("cpu-experts", _replicas(with_experts(on_gpu), cluster))
 

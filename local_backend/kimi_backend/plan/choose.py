@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import get_args
 
 from ..engines.base import Traits
 from ..hardware import Cluster
+from ..launch import KVType
 from ..specs import ModelSpec
 from .assess import Assessed
 from .pick import pick
 from .refusal import PlanRefused, count
-from .wish import Wish
+from .wish import STRATEGIES, Goal, Wish
 from .would_fit import would_fit
 
 __all__ = ["choose"]
+
+_ENDLESS = 10**12
 
 
 def choose(model: ModelSpec, cluster: Cluster, wish: Wish, traits: Traits) -> tuple[Assessed, tuple[Assessed, ...]]:
@@ -24,6 +28,9 @@ def choose(model: ModelSpec, cluster: Cluster, wish: Wish, traits: Traits) -> tu
     """
     if senseless := tuple(_senseless(model, wish, traits)):
         raise PlanRefused(senseless)
+    if wish.strategy == "disaggregated" and not traits.disaggregation:
+        told = f"{traits.title} is not started with prefill and decode on instances of their own here; SGLang is"
+        raise PlanRefused((told,), would_fit(model, cluster, wish, traits))
     picked = pick(model, cluster, wish, traits)
     if not picked.tried:
         raise PlanRefused(_no_candidate(cluster, wish, traits))
@@ -36,11 +43,19 @@ def _senseless(model: ModelSpec, wish: Wish, traits: Traits) -> Iterator[str]:
     """Numbers and settings that no cluster could meet."""
     least = {"context": 1, "sessions": 1, "attention_dp": 1, "replicas": 1, "max_running": 1, "gpu_experts": 0}
     for name, smallest in least.items():
-        value: int | None = getattr(wish, name)
-        if value is not None and value < smallest:
-            yield f"{name} is {value}, and must be {smallest} or more"
+        value: object = getattr(wish, name)
+        whole = value if isinstance(value, int) and not isinstance(value, bool) else -1  # a True is an int, and no count
+        if (value is not None or name == "context") and not smallest <= whole < _ENDLESS:
+            yield f"{name} is {value!r}, and must be a whole number, {smallest} or more and less than {_ENDLESS:,}"
+    share: object = getattr(wish, "memory_fraction")  # noqa: B009 - what it is in truth, whatever its type says
+    if share is not None and not isinstance(share, int | float):
+        yield f"memory_fraction is {share!r}, and must be a number"
+    named = {"goal": get_args(Goal), "kv_dtype": (None, *get_args(KVType)), "strategy": (None, *STRATEGIES)}
+    for name, known in named.items():
+        if getattr(wish, name) not in known:
+            yield f"{name} is {getattr(wish, name)!r}, and must be one of {', '.join(filter(None, known))}"
     experts = model.architecture.n_routed_experts
-    if wish.gpu_experts is not None and wish.gpu_experts > experts:
+    if isinstance(wish.gpu_experts, int) and wish.gpu_experts > experts:
         yield f"{wish.gpu_experts} experts a layer cannot stay on the GPUs: the model has {experts}"
     if wish.gpu_experts is not None and not traits.cpu_experts:
         yield f"{traits.title} keeps all experts on the GPUs; experts on CPUs are for the engine ktransformers"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ..hardware import Cluster
+from ..hardware import Cluster, HardwareError
 from ..launch import Launch
 from ..specs import COMPONENTS, Architecture, Component, Format, ModelSpec
 from .refusal import PlanRefused
@@ -16,6 +16,9 @@ from .wish import Strategy, Wish
 
 if TYPE_CHECKING:
     from .plan import Plan
+
+_MOST_BYTES = 16 << 20
+"""Far more than any plan has: the largest is some hundred kilobytes."""
 
 __all__ = ["ModelFile", "PlanFile", "read_plan_file"]
 
@@ -27,6 +30,7 @@ class ModelFile(BaseModel):
     thinking: bool
     formats: dict[Component, Format]
     unverified: dict[str, str]
+    vision: bool = False
     architecture: Architecture
 
     @classmethod
@@ -37,13 +41,19 @@ class ModelFile(BaseModel):
             thinking=model.thinking,
             formats=dict(model.formats),
             unverified=dict(model.unverified),
+            vision=model.vision,
             architecture=model.architecture,
         )
 
     def spec(self) -> ModelSpec:
         """The spec."""
         return ModelSpec(
-            name=self.name, architecture=self.architecture, formats=self.formats, thinking=self.thinking, unverified=self.unverified
+            name=self.name,
+            architecture=self.architecture,
+            formats=self.formats,
+            thinking=self.thinking,
+            unverified=self.unverified,
+            vision=self.vision,
         )
 
 
@@ -80,9 +90,15 @@ def read_plan_file(path: Path) -> PlanFile:
         PlanRefused: it cannot be read, or is no plan of this version.
     """
     try:
-        found = PlanFile.model_validate_json(path.read_bytes())
+        with path.open("rb") as opened:
+            raw = opened.read(_MOST_BYTES + 1)
+        if len(raw) > _MOST_BYTES:
+            raise PlanRefused((f"{path} is longer than {_MOST_BYTES:,} bytes, and so is no plan",))
+        found = PlanFile.model_validate_json(raw)
     except OSError as error:
         raise PlanRefused((f"{path}: {error.strerror or error}",)) from error
+    except HardwareError as error:
+        raise PlanRefused((f"{path} is no plan: {error}",)) from error
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:3])
         raise PlanRefused((f"{path} is no plan: {problems}; `kimi-backend plan --json` writes one",)) from error

@@ -63,7 +63,7 @@ def weight_parts(model: ModelSpec, launch: Launch, stage: Stage, traits: Traits)
         found[key] = found.get(key, 0) + times * _on_card(model, matrix, launch)
     absorbed, ways = _absorbed(model, stage), launch.tp // launch.attention_dp
     found[ABSORBED, ways] = absorbed
-    return tuple(Part(name, -(-size // ways), ways) for (name, ways), size in found.items())
+    return tuple(Part(name, -(-size // ways), ways) for (name, ways), size in found.items() if size)
 
 
 def _stage_matrices(arch: Architecture, stage: Stage) -> Iterator[tuple[Matrix, int]]:

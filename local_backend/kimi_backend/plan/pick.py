@@ -17,6 +17,8 @@ __all__ = ["Picked", "pick"]
 
 COMFORTABLE = 4
 """Sessions that an instance should hold before it is thought large enough, where nobody says how many are wanted."""
+_COMFORTABLE_ON_CPUS = 1
+"""CPUs serve few at once: experts on the GPUs are worth more there than room for sequences that would wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,9 @@ def pick(model: ModelSpec, cluster: Cluster, wish: Wish, traits: Traits) -> Pick
     enough = [found for found in fitting if wish.sessions is None or found.sessions >= wish.sessions]
     taken = None
     if enough:
-        taken = _most_tokens_a_second(model, cluster, enough) if wish.goal == "throughput" else _plainest(enough, wish, traits)
+        # neither goal takes more of the card than usual where something fits without it
+        enough = [a for a in enough if wish.memory_fraction or a.launch.memory_fraction <= traits.fraction] or enough
+        taken = _most_tokens_a_second(model, cluster, enough) if wish.goal == "throughput" else _plainest(enough, wish)
     return Picked(taken, fitting, tuple(a for each in tried for a in each))
 
 
@@ -53,14 +57,15 @@ def _best_variant(tried: Sequence[Assessed], wish: Wish) -> Assessed | None:
 
 
 def _target(assessed: Assessed, wish: Wish) -> int:
-    return wish.sessions if wish.sessions is not None else COMFORTABLE * assessed.instances
+    if wish.sessions is not None:
+        return wish.sessions
+    return assessed.instances * (COMFORTABLE if assessed.launch.cpu_experts is None else _COMFORTABLE_ON_CPUS)
 
 
-def _plainest(enough: Sequence[Assessed], wish: Wish, traits: Traits) -> Assessed:
+def _plainest(enough: Sequence[Assessed], wish: Wish) -> Assessed:
     """What answers one sequence fastest: the plainest strategy, on as few nodes as are comfortable, since every all-reduce waits
-    for the slowest link. Neither more of the card than usual nor a coarser cache is taken before that."""
-    usual = [a for a in enough if wish.memory_fraction or a.launch.memory_fraction <= traits.fraction] or enough
-    plain = [a for a in usual if a.candidate.strategy == usual[0].candidate.strategy]
+    for the slowest link. A coarser cache is not taken before that."""
+    plain = [a for a in enough if a.candidate.strategy == enough[0].candidate.strategy]
     comfortable = [a for a in plain if a.sessions >= _target(a, wish)]
     if comfortable:
         return min(comfortable, key=lambda a: (a.launch.kv_dtype != "bf16", a.launch.nodes))
@@ -69,7 +74,8 @@ def _plainest(enough: Sequence[Assessed], wish: Wish, traits: Traits) -> Assesse
 
 def _most_tokens_a_second(model: ModelSpec, cluster: Cluster, enough: Sequence[Assessed]) -> Assessed:
     def rate(assessed: Assessed) -> float:
-        batch = assessed.pool.sessions(assessed.launch.context)
+        held = assessed.pool.sessions(assessed.launch.context)
+        batch = min(held, assessed.launch.max_running or held)
         found = throughput(model, cluster, assessed.launch, batch, assessed.launch.context)
         return (found.low or found.bound) * assessed.instances if found else 0.0
 

@@ -62,7 +62,7 @@ class Plan:
 
     def to_json(self) -> str:
         """The plan as JSON: what is needed to read it again, and all that was worked out from that."""
-        return json.dumps(PlanFile.of(self).model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+        return json.dumps(PlanFile.of(self).model_dump(mode="json"), indent=2) + "\n"
 
 
 def make_plan(model: ModelSpec, cluster: Cluster, wish: Wish | None = None) -> Plan:

@@ -76,6 +76,10 @@ def _other(other: Assessed) -> str:
     )
 
 
+def _deepep(traits: Traits) -> str:
+    return " (DeepEP with NVSHMEM)" if traits.wide_requests_per_rank is not None else ""
+
+
 def _begun(text: str) -> str:
     return text[0].upper() + text[1:]
 
@@ -92,10 +96,20 @@ def warnings(model: ModelSpec, cluster: Cluster, traits: Traits, taken: Assessed
         )
     if model.weight_format == "fp8-block" and not cluster.gpu.fp8:
         yield f"{cluster.gpu.name} does not compute in fp8: the engine needs a kernel that unpacks the weights (unverified here)."
+    if launch.kv_dtype == "fp8" and not cluster.gpu.fp8:
+        yield f"{cluster.gpu.name} does not compute in fp8: whether the engine reads an fp8 KV cache on it is unverified here."
+    if cluster.gpu.amd:
+        yield (
+            f"{cluster.gpu.name} is AMD's: say the engine's ROCm image (render --image), and in written Kubernetes and compose "
+            "files put AMD's devices for NVIDIA's."
+        )
+    if model.vision:
+        yield f"{model.name} has a vision tower beside the language model: neither its weights nor its activations are counted."
     if launch.ep > 1 and launch.nodes > 1:
-        yield "Expert parallelism across nodes wants InfiniBand or RoCE between all of them (DeepEP with NVSHMEM)."
+        yield f"Expert parallelism across nodes wants InfiniBand or RoCE between all of them{_deepep(traits)}."
     if taken.pool.sessions(launch.context) == 1 and launch.cpu_experts is None:
-        yield "One whole sequence fits and no second: a second long request waits."
+        where = " in an instance" if taken.instances > 1 else ""
+        yield f"One whole sequence fits{where} and no second: a second long request waits."
     if model.unverified:
         fields = "; ".join(f"{field} ({why})" for field, why in model.unverified.items())
         yield f"Unverified of {model.name}: {fields}. A checkpoint's own config.json settles it: --model FOLDER."

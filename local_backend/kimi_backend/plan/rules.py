@@ -5,21 +5,40 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..engines.base import Traits
+from ..hardware import GPU
 from ..launch import Launch
 from ..specs import BLOCK, GROUP, Matrix, ModelSpec, layer_matrices
 
 __all__ = ["breaches"]
 
+_BY_HEADS = ("q_b_proj", "kv_b_proj", "o_proj")
 
-def breaches(model: ModelSpec, launch: Launch, traits: Traits) -> list[str]:
-    """What the model, or the engine with any model, does not allow, a sentence each; [] is good."""
-    return [*_shapes(model, launch), *_bounds(model, launch, traits)]
+
+def breaches(model: ModelSpec, gpu: GPU, launch: Launch, traits: Traits) -> list[str]:
+    """What the model, the cards, or the engine with any model, do not allow, a sentence each; [] is good."""
+    return [*_shapes(model, launch), *_cards(gpu, launch, traits), *_bounds(model, launch, traits)]
+
+
+def _cards(gpu: GPU, launch: Launch, traits: Traits) -> Iterator[str]:
+    """What an engine's kernels do not run on."""
+    if gpu.amd and launch.engine == "tensorrt-llm":
+        yield f"{traits.title} runs on NVIDIA's cards alone, and the {gpu.name} is AMD's: take sglang or vllm"
+    if traits.wide_requests_per_rank is not None and launch.attention_dp > 1 and launch.ep > 1 and not gpu.deepep:
+        yield (
+            f"{traits.title} lays whole experts out with DeepEP and DeepGEMM, which want Hopper or newer and NVLink between the "
+            f"cards of a node: the {gpu.name} is not so"
+        )
+    # vLLM's Triton MLA: "native FP8 (fp8e4nv) requires SM89+"; that of FlashMLA is for Hopper and newer
+    if launch.kv_dtype == "fp8" and not gpu.fp8 and launch.engine == "vllm":
+        yield f"{traits.title} has no fp8 KV cache on the {gpu.name}, which does not compute in fp8: take bf16"
 
 
 def _shapes(model: ModelSpec, launch: Launch) -> Iterator[str]:
     arch, group = model.architecture, launch.tp // launch.attention_dp
     if arch.num_attention_heads % group:
         yield f"{arch.num_attention_heads} attention heads do not divide over {group} ranks"
+    if model.formats["attention"] == "fp8-block":
+        yield from _attention_blocks(model, group)
     if launch.pp > arch.num_hidden_layers:
         yield f"{arch.num_hidden_layers} layers do not fill {launch.pp} pipeline stages"
     if launch.ep > 1 and arch.n_routed_experts % launch.ep:
@@ -31,8 +50,18 @@ def _shapes(model: ModelSpec, launch: Launch) -> Iterator[str]:
         unit = units[max(_unit(model, m) for m in _sliced(model, launch))]
         yield (
             f"{launch.tp} slices of an MLP's width are no whole {unit} that share a scale: {', '.join(told)}; lay whole experts "
-            "out over the ranks instead (attention-dp), or take fewer ranks"
+            "out over the ranks instead (attention-dp), split the layers over nodes (pipeline), or take fewer ranks"
         )
+
+
+def _attention_blocks(model: ModelSpec, group: int) -> Iterator[str]:
+    """vLLM's `validate_fp8_block_shape` and SGLang's linear layers: a rank's part of a matrix is whole blocks of scales."""
+    arch = model.architecture
+    parts = {m.name: m.columns if m.name == "o_proj" else m.rows for m in layer_matrices(arch, 0) if m.name in _BY_HEADS}
+    odd = {name: width for name, width in parts.items() if group > 1 and width % (group * BLOCK)}
+    if odd and not arch.num_attention_heads % group:
+        told = ", ".join(f"{width} of {name} is {width / group:g} a rank" for name, width in odd.items())
+        yield f"attention over {group} ranks is no whole blocks of 128 that share a scale: {told}; take more attention groups"
 
 
 def _sliced(model: ModelSpec, launch: Launch) -> Iterator[Matrix]:

@@ -10,6 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import BackendError
 
+_SIZE, _LAYERS = 1 << 30, 10_000
+_MOST_BYTES = 16 << 20
+"""Far more than any config.json has: those of K2 take some kilobytes."""
+
 __all__ = ["Architecture", "RopeScaling", "SpecError", "read_architecture", "read_config"]
 
 
@@ -20,10 +24,10 @@ class SpecError(BackendError):
 class RopeScaling(BaseModel):
     """YaRN's parameters, named as in `config.json`. Source: arXiv 2309.00071."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
     factor: float = Field(gt=0)
-    original_max_position_embeddings: int = Field(gt=0)
+    original_max_position_embeddings: int = Field(gt=0, le=_SIZE)
     beta_fast: float = Field(default=32.0, gt=0)
     beta_slow: float = Field(default=1.0, gt=0)
     mscale: float = 1.0
@@ -33,29 +37,29 @@ class RopeScaling(BaseModel):
 class Architecture(BaseModel):
     """Sizes of the model, named as in `config.json`; those that it may leave out have the defaults of DeepSeek-V3's own code."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
-    hidden_size: int = Field(gt=0)
-    num_hidden_layers: int = Field(gt=0)
-    first_k_dense_replace: int = Field(ge=0)
-    moe_layer_freq: int = Field(default=1, gt=0)
-    num_attention_heads: int = Field(gt=0)
-    q_lora_rank: int = Field(gt=0)
-    kv_lora_rank: int = Field(gt=0)
-    qk_nope_head_dim: int = Field(gt=0)
-    qk_rope_head_dim: int = Field(gt=0)
-    v_head_dim: int = Field(gt=0)
-    intermediate_size: int = Field(gt=0)
-    moe_intermediate_size: int = Field(gt=0)
-    n_routed_experts: int = Field(gt=0)
-    n_shared_experts: int = Field(default=1, ge=0)
-    num_experts_per_tok: int = Field(gt=0)
-    n_group: int = Field(default=1, gt=0)
-    topk_group: int = Field(default=1, gt=0)
+    hidden_size: int = Field(gt=0, le=_SIZE)
+    num_hidden_layers: int = Field(gt=0, le=_LAYERS)
+    first_k_dense_replace: int = Field(ge=0, le=_LAYERS)
+    moe_layer_freq: int = Field(default=1, gt=0, le=_LAYERS)
+    num_attention_heads: int = Field(gt=0, le=_SIZE)
+    q_lora_rank: int = Field(gt=0, le=_SIZE)
+    kv_lora_rank: int = Field(gt=0, le=_SIZE)
+    qk_nope_head_dim: int = Field(gt=0, le=_SIZE)
+    qk_rope_head_dim: int = Field(gt=0, le=_SIZE)
+    v_head_dim: int = Field(gt=0, le=_SIZE)
+    intermediate_size: int = Field(gt=0, le=_SIZE)
+    moe_intermediate_size: int = Field(gt=0, le=_SIZE)
+    n_routed_experts: int = Field(gt=0, le=_SIZE)
+    n_shared_experts: int = Field(default=1, ge=0, le=_SIZE)
+    num_experts_per_tok: int = Field(gt=0, le=_SIZE)
+    n_group: int = Field(default=1, gt=0, le=_SIZE)
+    topk_group: int = Field(default=1, gt=0, le=_SIZE)
     norm_topk_prob: bool = True
     routed_scaling_factor: float = 1.0
-    vocab_size: int = Field(gt=0)
-    max_position_embeddings: int = Field(gt=0)
+    vocab_size: int = Field(gt=0, le=_SIZE)
+    max_position_embeddings: int = Field(gt=0, le=_SIZE)
     rms_norm_eps: float = Field(default=1e-6, gt=0)
     rope_theta: float = Field(default=10000.0, gt=0)
     rope_scaling: RopeScaling | None = None
@@ -86,10 +90,16 @@ def read_config(path: Path) -> dict[str, Any]:
     """
     file = path / "config.json" if path.is_dir() else path
     try:
-        found: object = json.loads(file.read_text(encoding="utf-8"))
+        if file.exists() and not file.is_file():
+            raise SpecError(f"{file} is not a file")  # a pipe would be waited for without end
+        with file.open("rb") as opened:
+            raw = opened.read(_MOST_BYTES + 1)
+        if len(raw) > _MOST_BYTES:
+            raise SpecError(f"{file} is longer than {_MOST_BYTES:,} bytes, and so is no model's configuration")
+        found: object = json.loads(raw.decode("utf-8"))
     except OSError as error:
         raise SpecError(f"{file}: {error.strerror or error}; name a checkpoint's folder or its config.json") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SpecError(f"{file} is not JSON: {error}") from error
     if not isinstance(found, dict):
         raise SpecError(f"{file} holds {type(found).__name__}, not a JSON object")

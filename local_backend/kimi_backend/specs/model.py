@@ -29,6 +29,8 @@ class ModelSpec:
     """Whether it thinks before it answers, so that the engine must parse its thoughts apart."""
     unverified: Mapping[str, str]
     """Fields whose value we could not check against the published file, and why; a config.json of one's own has none."""
+    vision: bool = False
+    """Whether its config.json has a vision tower beside the language model. That is counted nowhere here."""
 
     @cached_property
     def _matrices(self) -> tuple[Matrix, ...]:
@@ -91,9 +93,11 @@ def read_model(path: Path, *, thinking: bool | None = None) -> ModelSpec:
     config = read_config(path)
     formats = read_formats(config)
     guess = formats["routed experts"] == "int4-g32"
-    return from_config(
-        path.parent.name if path.is_file() else path.resolve().name, config, thinking=guess if thinking is None else thinking
-    )
+    whole = path.resolve()
+    name = whole.parent.name if path.is_file() else whole.name
+    # a folder may be called anything; the name goes into tables, messages and files
+    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
+    return from_config(shown or "model", config, thinking=guess if thinking is None else thinking)
 
 
 def from_config(name: str, config: dict[str, Any], *, thinking: bool, unverified: Mapping[str, str] | None = None) -> ModelSpec:
@@ -108,4 +112,5 @@ def from_config(name: str, config: dict[str, Any], *, thinking: bool, unverified
         formats=read_formats(config),
         thinking=thinking,
         unverified=unverified or {},
+        vision=isinstance(config.get("vision_config"), dict),
     )

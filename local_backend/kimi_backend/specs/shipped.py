@@ -48,12 +48,22 @@ def find_model(name_or_path: str, *, thinking: bool | None = None) -> ModelSpec:
     """A shipped spec by name, or that of the checkpoint (folder or config.json) at a path.
 
     Raises:
-        SpecError: neither is there, or the file is no K2-like model's.
+        SpecError: neither is there, the file is no K2-like model's, or a shipped one is known to think otherwise.
     """
     if name_or_path in SHIPPED:
-        return shipped_model(name_or_path)
-    path = Path(name_or_path).expanduser()
-    return read_model(path, thinking=thinking) if path.exists() else shipped_model(name_or_path)
+        return _as_published(shipped_model(name_or_path), thinking)
+    try:
+        path = Path(name_or_path).expanduser()
+    except RuntimeError as error:
+        raise SpecError(f"{name_or_path!r}: {error}") from error
+    return read_model(path, thinking=thinking) if name_or_path and path.exists() else shipped_model(name_or_path)
+
+
+def _as_published(model: ModelSpec, thinking: bool | None) -> ModelSpec:
+    if thinking not in (None, model.thinking):
+        told = "thinks" if model.thinking else "does not think"
+        raise SpecError(f"{model.name} {told}; --thinking and --no-thinking are for a checkpoint of your own: name its folder")
+    return model
 
 
 @cache

@@ -88,6 +88,16 @@ CHANGES: dict[str, tuple[Callable[[Any], object], str]] = {
     "no layers": (lambda c: c["model"]["architecture"].update(num_hidden_layers=0), "num_hidden_layers"),
     "no format": (lambda c: c["model"]["formats"].pop("router"), "plan"),
     "no wish": (lambda c: c.pop("wish"), "wish"),
+    "a billion nodes": (lambda c: (c["cluster"].update(nodes=10**9), c["instances"][0].update(nodes=10**9, pp=10**9)), "no plan"),
+    "a billion layers": (lambda c: c["model"]["architecture"].update(num_hidden_layers=10**9), "num_hidden_layers"),
+    "a billion experts": (lambda c: c["model"]["architecture"].update(n_routed_experts=2**31), "n_routed_experts"),
+    "no bandwidth": (lambda c: c["cluster"]["gpu"].update(bandwidth=0), "no card has"),
+    "bandwidth that is no number": (lambda c: c["cluster"]["gpu"].update(bandwidth=float("nan")), "plan"),
+    "less than no memory": (lambda c: c["cluster"]["gpu"].update(memory_mib=-1), "no card has"),
+    "a node of nothing": (lambda c: c["cluster"].update(host={"ram": 0, "cores": 0}), "no node has"),
+    "a share that is no number": (lambda c: c["instances"][0].update(memory_fraction=float("nan")), "plan"),
+    "a context of nothing": (lambda c: c["instances"][0].update(context=0), "1 or more"),
+    "an infinite scale": (lambda c: c["model"]["architecture"].update(rope_theta=float("inf")), "rope_theta"),
 }
 
 
@@ -109,6 +119,21 @@ def test_a_file_that_is_no_plan_is_refused(tmp_path: Path, content: str, told: s
     file.write_text(content, encoding="utf-8")
     with pytest.raises(PlanRefused, match=told):
         read_plan(file)
+
+
+@pytest.mark.parametrize("content", ["[" * 1_000_000, '{"worked_out":' * 200_000, '{"version": ' + "9" * 100_000 + "}", "\0" * 100])
+def test_a_file_that_was_made_to_be_read_badly_is_refused(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "plan.json"
+    file.write_text(content, encoding="utf-8")
+    with pytest.raises(PlanRefused, match="no plan"):
+        read_plan(file)
+
+
+def test_a_file_that_is_far_too_long_is_not_read_to_its_end(tmp_path: Path) -> None:
+    with (tmp_path / "plan.json").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(PlanRefused, match="longer than 16,777,216 bytes"):
+        read_plan(tmp_path / "plan.json")
 
 
 def test_a_plan_that_is_not_there_is_named(tmp_path: Path) -> None:
