@@ -20,6 +20,14 @@ _ALL: tuple[CommandEngine, ...] = (SGLang(), VLLM(), KTransformers(), TensorRTLL
 ENGINES: Mapping[EngineName, CommandEngine] = MappingProxyType({each.name: each for each in _ALL})
 
 
+_OLD_PROGRAMS = {
+    "sglang.srt.disaggregation.": "SGLang's own balancer became `python3 -m sglang_router.launch_router --pd-disaggregation`.",
+    "ktransformers/server/main.py": "sglang-kt serves KTransformers now: `python3 -m sglang.launch_server --kt-weight-path …`.",
+    "vllm.entrypoints.": "vLLM is started with `vllm serve MODEL`.",
+}
+"""Programs that older recipes start."""
+
+
 def engine(name: EngineName) -> CommandEngine:
     """The engine of that name.
 
@@ -42,4 +50,5 @@ def engine_of(argv: Sequence[str]) -> EngineName:
     for name, each in ENGINES.items():
         if each.is_started_by(argv) and fork in (False, name == "ktransformers"):
             return name
-    raise FlagError(f"No engine known here is started by {' '.join(argv[:3])!r}.")
+    instead = next((f" {text}" for old, text in _OLD_PROGRAMS.items() if any(old in word for word in argv[:3])), "")
+    raise FlagError(f"No engine known here is started by {' '.join(argv[:3])!r}.{instead}")

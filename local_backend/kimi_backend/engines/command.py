@@ -42,6 +42,8 @@ class CommandEngine(ABC):
     """Flag that names a YAML file with the line `api-key: "..."`, written for the engine's user alone when it starts.
 
     Where this and `api_key_variable` are None, the engine asks no key of its clients."""
+    drain_flag: str | None = None
+    """Flag that limits how many seconds running requests have after SIGTERM; None where the engine has no such limit."""
     mpi: bool = False
     """Whether all ranks are one MPI world, which `srun --mpi` or `mpirun` starts; else each node runs its command by itself."""
 
@@ -121,6 +123,10 @@ class CommandEngine(ABC):
         wrong += self.different_files(expected, invocation)
         if wrong:
             raise FlagError(f"Node {rank} does not start its part of what the first node's command says: {'; '.join(wrong)}.")
+
+    def more_ports(self, launch: Launch, site: Site) -> dict[int, str]:
+        """Ports, and what for, that the head takes beside the site's two."""
+        return {}
 
     def different_files(self, expected: Invocation, invocation: Invocation) -> list[str]:
         """What differs between the files beside two commands; [] where an engine has none."""

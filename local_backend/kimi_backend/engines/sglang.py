@@ -25,6 +25,7 @@ __all__ = ["BOOTSTRAP_PORT", "SGLang"]
 BOOTSTRAP_PORT = 8998
 """Port on which a prefill instance tells decode instances where its cache is: SGLang's --disaggregation-bootstrap-port."""
 _DISPATCH_DEFAULT, _DISPATCH_MOST = 128, 1024
+_DP_PORTS = 6
 _DEEPEP_MODE: dict[Role, Literal["auto", "normal", "low_latency"]] = {"serve": "auto", "prefill": "normal", "decode": "low_latency"}
 
 
@@ -70,8 +71,18 @@ class SGLang(CommandEngine):
             words += ["--disaggregation-mode", launch.role]
             if site.infiniband:
                 words += ["--disaggregation-ib-device", ",".join(site.infiniband)]
-        command = like.server(words, site)
+        # Other nodes have a server that only says 200 (entrypoints/engine.py): on the head's address it could not listen, and
+        # nobody elsewhere should take it for the engine.
+        command = like.server(words, site if node.is_head else replace(site, host="127.0.0.1"))
         return replace(command, env={**command.env, **_dispatch(launch)})
+
+    def more_ports(self, launch: Launch, site: Site) -> dict[int, str]:
+        """A prefill side's bootstrap port; with data-parallel attention six behind the rendezvous port (`PortArgs.init_new`)."""
+        ports = {BOOTSTRAP_PORT: "SGLang's bootstrap of disaggregation"} if launch.role == "prefill" else {}
+        if launch.attention_dp > 1 and launch.nodes > 1:
+            first = site.rendezvous_port + (1 if site.rendezvous_port + _DP_PORTS <= 65535 else -1 - _DP_PORTS)
+            ports |= dict.fromkeys(range(first, first + _DP_PORTS), "SGLang's data-parallel attention")
+        return ports
 
     def guess(self, head: Parsed, invocation: Invocation) -> Start:
         """What the head's command seems to start.

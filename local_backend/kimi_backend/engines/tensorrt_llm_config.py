@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from .flags import FlagError
+from .yaml_data import NotYAML, documents
 
 __all__ = ["Config", "read_config", "write_config"]
 
@@ -57,11 +58,10 @@ def read_config(text: str) -> Config:
     Raises:
         FlagError: it is no YAML, lacks something, or says what a launch cannot express.
     """
-    import yaml
-
     try:
-        read = _File.model_validate(yaml.safe_load(text))
-    except (yaml.YAMLError, RecursionError) as error:
+        found = documents(text)
+        read = _File.model_validate(found[0] if len(found) == 1 else None)
+    except NotYAML as error:
         raise FlagError(f"TensorRT-LLM's configuration file is no YAML: {error}.") from None
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'the file'}: {each['msg']}" for each in error.errors())

@@ -21,6 +21,7 @@ __all__ = ["DRAIN_SECONDS", "VLLM"]
 
 DRAIN_SECONDS = 120
 """How long requests in flight may take to end after SIGTERM; vLLM's own 0 cuts them off."""
+_DRAIN_FLAG = "--shutdown-timeout"
 _KV: dict[str, KVType] = {"auto": "bf16", "bfloat16": "bf16", "fp8": "fp8", "fp8_e4m3": "fp8"}
 
 
@@ -40,6 +41,7 @@ class VLLM(CommandEngine):
         }
     )
     api_key_variable = "VLLM_API_KEY"
+    drain_flag = _DRAIN_FLAG
     traits = Traits(
         title="vLLM",
         version="0.33.0",
@@ -73,7 +75,7 @@ class VLLM(CommandEngine):
         words += ["--enable-auto-tool-choice", "--tool-call-parser", "kimi_k2"]
         if launch.thinking:
             words += ["--reasoning-parser", "kimi_k2"]
-        words += ["--shutdown-timeout", str(DRAIN_SECONDS), "--host", site.host, "--port", str(site.port)]
+        words += [_DRAIN_FLAG, str(DRAIN_SECONDS), "--host", site.host, "--port", str(site.port)]
         return Invocation(argv=tuple(words), env=network_env(site))
 
     def guess(self, head: Parsed, invocation: Invocation) -> Start:

@@ -11,6 +11,7 @@ from ..launch import Launch, Site
 from .commands import write_commands
 from .compose import write_compose
 from .errors import RenderError
+from .fitting import ADDRESSED, check_ports, fitted
 from .instances import Instance, instances_of
 from .kubernetes import write_kubernetes
 from .options import TARGETS, Options, Target
@@ -29,8 +30,6 @@ WRITERS: dict[Target, Callable[[Sequence[Instance], Site, Options], Rendered]] =
     "compose": write_compose,
     "systemd": write_systemd,
 }
-ADDRESSED: frozenset[Target] = frozenset({"commands", "compose", "systemd"})
-"""Targets that start each node by its address; the others give the nodes out themselves."""
 
 
 def render(instances: Sequence[Launch], site: Site, target: Target, options: Options | None = None) -> Rendered:
@@ -48,9 +47,9 @@ def render(instances: Sequence[Launch], site: Site, target: Target, options: Opt
     """
     options = options or Options()
     check_site(site)
+    site = fitted(site, target, options)
     named = instances_of(instances, site, options, addressed=target in ADDRESSED)
-    if len(named) > 1 and target in ADDRESSED and site.port == options.router_port:
-        raise RenderError(f"The router and the engine of the first node both want port {site.port}; give one of them another.")
+    check_ports(named, site, options, target)
     rendered = WRITERS[target](named, site, options)
     for text in rendered.files.values():
         _carried(text)

@@ -12,8 +12,10 @@ __all__ = ["command_lines", "export_lines", "logical_lines", "read_words", "writ
 
 BARE = re.compile(r"(?!=)[A-Za-z0-9_@%+=:,./-]+")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+PLAIN, QUOTED, INSIDE = re.compile(r"[^\s$`|&;<>()*?\[\]{}~!\\'\"]+"), re.compile(r'[^"\\$`]+'), re.compile(r"[^'\\]+")
+"""Runs of characters that mean themselves: bare, between double quotes, and in $'…'."""
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-RANK = re.compile(r"\$\(\((?:(\d+) \* )?rank(?: \+ (\d+))?\)\)")
+RANK = re.compile(r"\$\(\((?:([0-9]{1,9}) \* )?rank(?: \+ ([0-9]{1,9}))?\)\)")
 EXPANSION = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", "'": "'", '"': '"'}
 
@@ -106,7 +108,7 @@ def read_words(line: str, values: Mapping[str, str]) -> list[str]:
             current, at = None, at + 1
             continue
         if line[at] == "#" and current is None:
-            raise RenderError(f"A comment must stand on a line of its own, and not inside a command: {line}")
+            raise RenderError(f"A comment must stand on a line of its own, and not inside a command: {line!r}")
         piece, at = _piece(line, at, values)
         current = (current or "") + piece
     return words if current is None else [*words, current]
@@ -114,26 +116,30 @@ def read_words(line: str, values: Mapping[str, str]) -> list[str]:
 
 def _piece(line: str, at: int, values: Mapping[str, str]) -> tuple[str, int]:
     """One quoted or bare part of a word, and where the next begins."""
+    if match := PLAIN.match(line, at):
+        return match[0], match.end()
     if line.startswith("$'", at):
         return _ansi(line, at + 2)
     if line[at] == "'":
         end = line.find("'", at + 1)
         if end < 0:
-            raise RenderError(f"A quotation mark is not closed in: {line}")
+            raise RenderError(f"A quotation mark is not closed in: {line!r}")
         return line[at + 1 : end], end + 1
     if line[at] == '"':
         return _double(line, at + 1, values)
     if line[at] == "\\":
         return line[at + 1 : at + 2], at + 2
     if line[at] in "$`|&;<>()*?[]{}~!":
-        raise RenderError(f"{line[at]!r} outside quotation marks is more than kimi-backend reads back: {line}")
+        raise RenderError(f"{line[at]!r} outside quotation marks is more than kimi-backend reads back: {line!r}")
     return line[at], at + 1
 
 
 def _double(line: str, at: int, values: Mapping[str, str]) -> tuple[str, int]:
     text = ""
     while at < len(line) and line[at] != '"':
-        if line[at] == "\\" and line[at + 1 : at + 2] in {"$", "`", '"', "\\"}:
+        if match := QUOTED.match(line, at):
+            text, at = text + match[0], match.end()
+        elif line[at] == "\\" and line[at + 1 : at + 2] in {"$", "`", '"', "\\"}:
             text, at = text + line[at + 1], at + 2
         elif line[at] in "$`":
             value, at = _expansion(line, at, values)
@@ -141,12 +147,12 @@ def _double(line: str, at: int, values: Mapping[str, str]) -> tuple[str, int]:
         else:
             text, at = text + line[at], at + 1
     if at >= len(line):
-        raise RenderError(f"A quotation mark is not closed in: {line}")
+        raise RenderError(f"A quotation mark is not closed in: {line!r}")
     return text, at + 1
 
 
 def _expansion(line: str, at: int, values: Mapping[str, str]) -> tuple[str, int]:
-    if match := RANK.match(line, at):
+    if (match := RANK.match(line, at)) and "rank" in values:
         return str(int(match[1] or 1) * int(values["rank"]) + int(match[2] or 0)), match.end()
     match = EXPANSION.match(line, at)
     name = match and (match[1] or match[2])
@@ -159,14 +165,14 @@ def _ansi(line: str, at: int) -> tuple[str, int]:
     """The inside of $'…', with the escapes that are written here and the common ones."""
     text = ""
     while at < len(line) and line[at] != "'":
-        if line[at] != "\\":
-            text, at = text + line[at], at + 1
+        if match := INSIDE.match(line, at):
+            text, at = text + match[0], match.end()
         elif octal := re.compile(r"[0-7]{1,3}").match(line, at + 1):
             text, at = text + chr(int(octal[0], 8)), octal.end()
         elif (escape := line[at + 1 : at + 2]) in ESCAPES:
             text, at = text + ESCAPES[escape], at + 2
         else:
-            raise RenderError(f"The escape \\{escape} is more than kimi-backend reads back: {line}")
+            raise RenderError(f"The escape \\{escape} is more than kimi-backend reads back: {line!r}")
     if at >= len(line):
-        raise RenderError(f"A quotation mark is not closed in: {line}")
+        raise RenderError(f"A quotation mark is not closed in: {line!r}")
     return text, at + 1

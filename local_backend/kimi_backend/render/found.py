@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 from ..launch import Invocation
 
-__all__ = ["Found"]
+__all__ = ["MOST_NODES", "Found"]
+
+MOST_NODES = 4096
+"""Nodes of an instance that a file may name: a number in a file must not decide how much memory reading it takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

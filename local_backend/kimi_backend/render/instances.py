@@ -10,7 +10,7 @@ from ..engines.command import CommandEngine
 from ..launch import Invocation, Launch, Node, Role, Site
 from .errors import RenderError
 from .options import Options
-from .site import is_loopback
+from .site import is_loopback, is_wildcard
 from .words import Command, as_it_is, fold
 
 __all__ = ["LABELS", "UNKNOWN", "Instance", "instances_of", "unused"]
@@ -34,6 +34,8 @@ class Instance:
     """Number of its head among the nodes of all instances."""
     addresses: tuple[str, ...]
     """Address of each of its nodes, or nothing where the target finds them out when it runs."""
+    drain_seconds: int
+    """How long requests may still run after a stop was asked for."""
 
     @property
     def engine(self) -> CommandEngine:
@@ -72,7 +74,15 @@ class Instance:
 
     def _invocations(self, site: Site, head: str) -> list[Invocation]:
         nodes = [Node(rank=str(rank), head=head, is_head=rank == 0) for rank in range(self.launch.nodes)]
-        return [self.engine.invocation(self.launch, site, node) for node in nodes]
+        return [self._draining(self.engine.invocation(self.launch, site, node)) for node in nodes]
+
+    def _draining(self, invocation: Invocation) -> Invocation:
+        """The engine's own limit on draining must be the target's, which would else wait for nothing or kill too early."""
+        words = list(invocation.argv)
+        if self.engine.drain_flag is None:
+            return invocation
+        words[words.index(self.engine.drain_flag) + 1] = str(self.drain_seconds)
+        return replace(invocation, argv=tuple(words))
 
 
 def unused(name: str, site: Site) -> str:
@@ -107,7 +117,17 @@ def instances_of(launches: Sequence[Launch], site: Site, options: Options, *, ad
         own = _site(site, mine[0] if mine else None, alone=len(launches) == 1)
         label = _label(made, launches)
         name = f"{options.name}-{label}" if label else options.name
-        made.append(Instance(name=name, label=label, launch=launch, site=own, first=first, addresses=mine))
+        made.append(
+            Instance(
+                name=name,
+                label=label,
+                launch=launch,
+                site=own,
+                first=first,
+                addresses=mine,
+                drain_seconds=options.drain_seconds,
+            )
+        )
         first += launch.nodes
     return made
 
@@ -120,7 +140,16 @@ def _label(made: list[Instance], launches: Sequence[Launch]) -> str:
 
 
 def _site(site: Site, head: str | None, *, alone: bool) -> Site:
-    """A server behind a router on another node listens on its node's own address instead of on loopback."""
-    if alone or head is None or not is_loopback(site.host):
-        return site
+    """A server behind a router on another node listens on its node's own address: not on loopback, nor on the first node's.
+
+    Raises:
+        RenderError: the host is a name or address that only one of the nodes can have.
+    """
+    if alone or head is None or not (is_loopback(site.host) or site.host in site.addresses):
+        if alone or head is None or is_wildcard(site.host):
+            return site
+        raise RenderError(
+            f"host is {site.host}, which is no node's address, and several instances cannot all listen there: "
+            f"give 0.0.0.0 or {site.addresses[0]}."
+        )
     return replace(site, host=head)

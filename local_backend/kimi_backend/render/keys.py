@@ -11,6 +11,7 @@ A key is one word of the characters that RFC 6750 allows in a bearer token.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,17 @@ from ..engines.command import CommandEngine
 from .errors import RenderError
 from .words import Word
 
-__all__ = ["FIXED_LINES", "KeyLines", "is_export_line", "key_lines", "split_config", "unwrap", "with_key", "with_router_key"]
+__all__ = [
+    "CONFIG_FILE",
+    "FIXED_LINES",
+    "KeyLines",
+    "is_export_line",
+    "key_lines",
+    "split_config",
+    "unwrap",
+    "with_key",
+    "with_router_key",
+]
 
 CHECK = (
     '[[ $api_key =~ ^[A-Za-z0-9._~+/=-]+$ ]] || { echo "The API key must be one word of letters, digits and -._~+/=" >&2; exit 1; }'
@@ -27,6 +38,7 @@ FOLDER = "key_folder=$(mktemp -d -p /dev/shm)"
 CONFIG = """printf 'api-key: "%s"\\n' "$api_key" > "$key_folder/key.yaml\""""
 CONFIG_FILE = '"$key_folder/key.yaml"'
 FIXED_LINES = frozenset({CHECK, FOLDER, CONFIG})
+EXPORT = re.compile(r"export [A-Z_]+=\$api_key")
 BY_VARIABLE = f'set -euo pipefail; api_key=$(< "$1"); {CHECK}; export "$2=$api_key"; exec "${{@:3}}"'
 BY_FILE = f'set -euo pipefail; api_key=$(< "$1"); {CHECK}; {FOLDER}; {CONFIG}; exec "${{@:3}}" "$2" {CONFIG_FILE}'
 ROUTER_PROGRAM = (
@@ -74,8 +86,8 @@ def key_lines(engine: CommandEngine, quoted_path: str) -> KeyLines:
 
 
 def is_export_line(line: str) -> bool:
-    """Whether a script's line hands its key over by a variable."""
-    return line.startswith("export ") and line.endswith("=$api_key")
+    """Whether a script's line hands its key over by a variable, and does nothing else."""
+    return EXPORT.fullmatch(line) is not None
 
 
 def with_key(engine: CommandEngine, words: tuple[Word, ...], path: Word) -> tuple[Word, ...]:

@@ -40,16 +40,17 @@ def write_kubernetes(instances: Sequence[Instance], site: Site, options: Options
 
 
 def _notes(instances: Sequence[Instance], site: Site, options: Options) -> str:
+    scope = f" -n {options.namespace}" if options.namespace else ""
     service = f"{options.name}-router" if len(instances) > 1 else f"{options.name}-leader"
     lines = [f"{options.name}, written by kimi-backend. It needs LeaderWorkerSet (lws.sigs.k8s.io) and NVIDIA's device plugin."]
     if site.api_key_file:
         lines.append("Make the Secret with the clients' key first; the key stands nowhere in this file:")
         file = "KEY_FILE"
-        lines.append(f"  kubectl create secret generic {secret_name(options)} --from-file=api-key={file}")
+        lines.append(f"  kubectl{scope} create secret generic {secret_name(options)} --from-file=api-key={file}")
     else:
         lines.append("There is no API key: whoever reaches the Service may use the model.")
     lines.append(f"Clients reach http://{service}:{site.port}/v1 inside the cluster; from elsewhere:")
-    lines.append(f"  kubectl port-forward service/{service} {site.port}:{site.port}")
+    lines.append(f"  kubectl{scope} port-forward service/{service} {site.port}:{site.port}")
     if is_loopback(site.host):
         lines.append(
             "The servers listen on their pod's own address, not on loopback, where no probe and no Service would reach them."

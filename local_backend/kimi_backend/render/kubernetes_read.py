@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from ..launch import Invocation
 from .bash import logical_lines, read_words
 from .errors import RenderError
-from .found import Found
+from .found import MOST_NODES, Found
 from .instances import UNKNOWN
 from .keys import unwrap
 from .pods import VARIABLES
@@ -60,7 +60,7 @@ class Template(BaseModel):
 class Group(BaseModel):
     """The pods of a group."""
 
-    size: int = Field(ge=1)
+    size: int = Field(ge=1, le=MOST_NODES)
     leaderTemplate: Template | None = None
     workerTemplate: Template
 

@@ -34,6 +34,7 @@ def by_instance(names: Iterable[str], suffix: str) -> list[list[str]]:
             f"There is no file of a node here; they are called node0{suffix}, or prefill-0-node0{suffix} among several instances."
         )
     for ranks in found.values():
-        if missing := sorted(set(range(max(ranks) + 1)) - ranks.keys()):
-            raise RenderError(f"Beside {ranks[max(ranks)]} the file of node {missing[0]} is missing.")
+        missing = next(rank for rank in range(len(ranks) + 1) if rank not in ranks)
+        if missing < len(ranks):
+            raise RenderError(f"Beside {ranks[max(ranks)]} the file of node {missing} is missing.")
     return [[ranks[rank] for rank in sorted(ranks)] for _, ranks in sorted(found.items())]

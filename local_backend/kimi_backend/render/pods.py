@@ -93,7 +93,7 @@ def _container(instance: Instance, command: Command, options: Options, *, head: 
         container["ports"] = [{"name": "http", "containerPort": site.port}]
         container |= _probes(instance, options)
     else:
-        container["lifecycle"] = _wait_for_head(site.rendezvous_port)
+        container["lifecycle"] = _wait_for_head(site.port)
     container["resources"] = {"limits": _limits(instance, options)}
     container["securityContext"] = _security(launch, privileged=_node_network(instance, options))
     container["volumeMounts"] = _mounts(instance, command, options, head=head)
@@ -138,7 +138,11 @@ def _probes(instance: Instance, options: Options) -> dict[str, Tree | Note]:
 
 
 def _wait_for_head(port: int) -> Note:
-    """All pods are told to stop at once; the other nodes must compute until the head has drained."""
+    """All pods are told to stop at once; the other nodes must compute until the head has drained.
+
+    The server's port is asked, which SGLang and vLLM keep open until then. The port of the nodes' meeting would not do: vLLM with
+    data-parallel attention closes it as soon as all are there (v1/engine/utils.py, launch_core_engines).
+    """
     loop = f'while (exec 3<> "/dev/tcp/$LWS_LEADER_ADDRESS/{port}") 2> /dev/null; do sleep 2; done'
     return Note(
         "All pods of a group are stopped at once: this one computes on until the head has ended its requests.",

@@ -11,7 +11,7 @@ from .errors import RenderError
 from .keys import FIXED_LINES, is_export_line, split_config, unwrap
 from .mpi import unmpirun
 
-__all__ = ["Script", "files_named", "read_script"]
+__all__ = ["Script", "files_named", "is_path_line", "read_script"]
 
 FIXED = {"set -euo pipefail", 'cd "$(dirname "${BASH_SOURCE[0]}")"', *FIXED_LINES}
 
@@ -45,7 +45,7 @@ def read_script(name: str, text: str, values: Mapping[str, str], others: Mapping
         try:
             if argv:
                 raise RenderError("nothing may follow the exec line.")
-            if line in FIXED or line.startswith("export PATH=") or is_export_line(line):
+            if line in FIXED or is_export_line(line) or is_path_line(line):
                 continue
             if line.startswith("api_key=$(< ") and line.endswith(")"):
                 key = " ".join(read_words(line.removeprefix("api_key=$(<").removesuffix(")"), values))
@@ -64,6 +64,15 @@ def read_script(name: str, text: str, values: Mapping[str, str], others: Mapping
     return Script(
         invocation=Invocation(argv=tuple(words), env=env, files=files_named(words, others)), key_file=key or router_key, nodes=nodes
     )
+
+
+def is_path_line(line: str) -> bool:
+    """Whether a line puts one folder before PATH, and does nothing else.
+
+    Raises:
+        RenderError: it has something else than words.
+    """
+    return line.startswith("export PATH=") and line.endswith(':"$PATH"') and len(read_words(line, {"PATH": ""})) == 2
 
 
 def files_named(argv: list[str], others: Mapping[str, str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from ..launch import Site
 from .errors import RenderError
 from .options import IMAGE
 
-__all__ = ["check_site", "in_url", "is_loopback"]
+__all__ = ["check_site", "in_url", "is_loopback", "is_wildcard"]
 
 HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9])?)*")
 DEVICE = re.compile(r"[A-Za-z0-9_.:-]+")
@@ -30,6 +30,10 @@ def check_site(site: Site) -> None:
         _address(address)
     if len(set(site.addresses)) < len(site.addresses):
         raise RenderError("addresses names a node twice; every node runs one instance's rank.")
+    if 0 < sum(map(is_loopback, site.addresses)) < len(site.addresses):
+        raise RenderError(
+            "addresses has a loopback address, where each node would meet only itself; give the nodes' own addresses."
+        )
     for field in ("port", "rendezvous_port"):
         if not 1 <= getattr(site, field) <= 65535:
             raise RenderError(f"{field} is {getattr(site, field)}; ports are 1 to 65535.")
@@ -62,6 +66,14 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def is_wildcard(host: str) -> bool:
+    """Whether a server that listens here listens on every address of its machine."""
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
 
 
 def in_url(host: str) -> str:

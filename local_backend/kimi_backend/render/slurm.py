@@ -17,7 +17,7 @@ from .routing import router_argv
 from .site import is_loopback
 from .words import Command, Variable, marked
 
-__all__ = ["ADDRESS_OF", "NODES", "function_name", "write_slurm"]
+__all__ = ["ADDRESS_OF", "END", "NAMES_OF", "NODES", "function_name", "write_slurm"]
 
 NODES = 'mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")'
 ADDRESS_OF = r"""# A node's name need not resolve, or resolves to loopback on the node itself: then Slurm's own address is taken.
@@ -33,6 +33,11 @@ NAMES_OF = """names_of() {
   local IFS=,
   echo "${nodes[*]:$1:$2}"
 }"""
+END = (
+    "# The first that ends ends the job, and with it the others.",
+    "trap 'kill $(jobs -p) 2> /dev/null || true' EXIT",
+    "wait -n",
+)
 GRACE = 60
 """Seconds between the longest drain and Slurm's own end of the job; Slurm sends its signal up to a minute late."""
 
@@ -62,11 +67,11 @@ def write_slurm(instances: Sequence[Instance], site: Site, options: Options) -> 
     lines += [ADDRESS_OF, "", NODES]
     if several:
         lines += [f'head_{at}=$(address_of "${{nodes[{instance.first}]}}")' for at, instance in enumerate(instances)]
+        lines.append(_where(site, options.router_port, "head_0"))
         lines += [f"head=$head_{at} {_srun(instance)} &" for at, instance in enumerate(instances)]
-        lines += ["router &", "# The first that ends ends the job, and with it the others."]
-        lines += ["trap 'kill $(jobs -p) 2> /dev/null || true' EXIT", "wait -n"]
+        lines += ["router &", *END]
     else:
-        lines += ['head=$(address_of "${nodes[0]}")', f"head=$head {_srun(instances[0])}"]
+        lines += ['head=$(address_of "${nodes[0]}")', _where(site, site.port, "head"), f"head=$head {_srun(instances[0])}"]
     return Rendered(files={f"{options.name}.sbatch": "\n".join(lines) + "\n"} | files, executable=frozenset())
 
 
@@ -141,6 +146,11 @@ def _function(instance: Instance, commands: Sequence[Command], options: Options)
 def _array(command: Command, indent: str) -> list[str]:
     lines = [line.removesuffix(" \\").strip() for line in command_lines("", command.words)]
     return [f"{indent}command=(", *(f"{indent}  {line}" for line in lines), f"{indent})"]
+
+
+def _where(site: Site, port: int, head: str) -> str:
+    """The job's log begins with where its clients go, which nobody knows before it runs."""
+    return f'echo "Clients reach port {port} on ${head}{", from that node only" if is_loopback(site.host) else ""}."'
 
 
 def _tasks(instance: Instance) -> int:

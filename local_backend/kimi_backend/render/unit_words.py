@@ -13,6 +13,7 @@ from .errors import RenderError
 __all__ = ["credential_path", "quote", "read_unit_words", "unit_lines"]
 
 CONTROL = re.compile(r"[\x01-\x1f\x7f]")
+PLAIN = re.compile(r"[^\\%$\"' \t]+")
 NAMED = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", '"': '"', "'": "'", "s": " "}
 
 
@@ -92,11 +93,13 @@ def read_unit_words(value: str, variables: Mapping[str, str], *, command: bool) 
         piece, at = _piece(value, at, variables, command=command)
         current = (current or "") + piece
     if closing:
-        raise RenderError(f"A quotation mark is not closed in: {value}")
+        raise RenderError(f"A quotation mark is not closed in: {value!r}")
     return words if current is None else [*words, current]
 
 
 def _piece(value: str, at: int, variables: Mapping[str, str], *, command: bool) -> tuple[str, int]:
+    if match := PLAIN.match(value, at):
+        return match[0], match.end()
     char, after = value[at], value[at + 1 : at + 2]
     if char == "\\":
         return _escape(value, at + 1)

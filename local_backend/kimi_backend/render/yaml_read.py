@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from ..engines.yaml_data import NotYAML, documents
 from .errors import RenderError
 
 __all__ = ["check", "load", "load_all"]
@@ -20,17 +21,15 @@ def load_all(name: str, text: str) -> list[dict[str, object]]:
         RenderError: it is no YAML, or PyYAML is not installed.
     """
     try:
-        import yaml
+        found = documents(text)
     except ModuleNotFoundError:
         raise RenderError("Reading YAML back needs PyYAML: pip install PyYAML") from None
-    try:
-        found: list[object] = list(yaml.safe_load_all(text))
-    except yaml.YAMLError as problem:
-        raise RenderError(f"{name} is no YAML: {' '.join(str(problem).split())}") from problem
-    documents = [document for document in found if document is not None]
-    if wrong := [document for document in documents if not isinstance(document, dict)]:
+    except NotYAML as problem:
+        raise RenderError(f"{name} is no YAML: {problem}") from problem
+    said = [document for document in found if document is not None]
+    if wrong := [document for document in said if not isinstance(document, dict)]:
         raise RenderError(f"{name}: a document is {type(wrong[0]).__name__}, not a mapping.")
-    return [document for document in documents if isinstance(document, dict)]
+    return [document for document in said if isinstance(document, dict)]
 
 
 def load(name: str, text: str, model: type[Model]) -> list[Model]:
@@ -39,10 +38,10 @@ def load(name: str, text: str, model: type[Model]) -> list[Model]:
     Raises:
         RenderError: it is no YAML, it is empty, or a field is missing or of another type.
     """
-    documents = load_all(name, text)
-    if not documents:
+    found = load_all(name, text)
+    if not found:
         raise RenderError(f"{name} is empty.")
-    return [check(name, document, model) for document in documents]
+    return [check(name, document, model) for document in found]
 
 
 def check(name: str, document: dict[str, object], model: type[Model]) -> Model:

@@ -70,7 +70,7 @@ GOLDEN = {
         SGLANG_TP16,
         """python3 -m sglang.launch_server --model-path /models/Kimi-K2-Instruct-0905 --served-model-name kimi-k2
         --trust-remote-code --context-length 131072 --mem-fraction-static 0.90 --tool-call-parser kimi_k2 --tp-size 16
-        --nnodes 2 --node-rank {rank} --dist-init-addr 10.0.0.1:20000 --enable-metrics --host 0.0.0.0 --port 30000""",
+        --nnodes 2 --node-rank {rank} --dist-init-addr 10.0.0.1:20000 --enable-metrics --host {host} --port 30000""",
     ),
     "sglang-wide": (
         SGLANG_WIDE,
@@ -78,7 +78,7 @@ GOLDEN = {
         --trust-remote-code --context-length 131072 --mem-fraction-static 0.88 --max-running-requests 1024 --stream-interval 10
         --tool-call-parser kimi_k2 --tp-size 16 --attn-dp-size 16 --moe-dense-tp-size 1 --ep-size 16
         --moe-a2a-backend deepep --deepep-mode auto
-        --nnodes 2 --node-rank {rank} --dist-init-addr 10.0.0.1:20000 --enable-metrics --host 0.0.0.0 --port 30000""",
+        --nnodes 2 --node-rank {rank} --dist-init-addr 10.0.0.1:20000 --enable-metrics --host {host} --port 30000""",
     ),
     "vllm-tp16": (
         VLLM_TP16,
@@ -130,7 +130,9 @@ def test_commands_as_published(name: str) -> None:
     launch, text = GOLDEN[name]
     for rank, command in enumerate(commands(launch, SITE)):
         worker = {"headless": "--headless", "start_rank": f"--data-parallel-start-rank {8 * rank}"} if rank else {}
-        expected = text.format_map({"rank": rank, "headless": "", "start_rank": "", **worker})
+        expected = text.format_map(
+            {"rank": rank, "headless": "", "start_rank": "", "host": "127.0.0.1" if rank else "0.0.0.0", **worker}
+        )
         assert list(command.argv) == shlex.split(expected)
         assert ENGINES[launch.engine].check(command.argv) == []
     assert ENGINES[launch.engine].read(commands(launch, SITE)) == launch

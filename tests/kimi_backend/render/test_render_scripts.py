@@ -15,8 +15,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from kimi_backend.engines import engine
+from kimi_backend.engines.vllm import DRAIN_SECONDS
 from kimi_backend.launch import Invocation, Node
-from kimi_backend.render import Rendered, Target, render, write
+from kimi_backend.render import Options, Rendered, Target, render, write
 from kimi_backend.render.bash import read_words, write_literal
 from render_plans import COMBINATIONS, NASTY, PLANS, launch, site_of
 
@@ -92,7 +93,10 @@ def test_bash_accepts_the_script(plan: str, target: Target, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("plan", [plan for plan in ALONE if plan != "tensorrt-llm-world"])
 def test_each_nodes_script_starts_what_the_engine_says(plan: str, machine: Machine) -> None:
-    folder = written(render(PLANS[plan], site_of(plan, model_path=NASTY), "commands"), machine.folder / "plan")
+    folder = written(
+        render(PLANS[plan], site_of(plan, model_path=NASTY), "commands", Options(drain_seconds=DRAIN_SECONDS)),
+        machine.folder / "plan",
+    )
     for rank, invocation in enumerate(wanted(plan)):
         (seen,) = machine.run([folder / f"node{rank}.sh"])
         assert seen["argv"] == list(invocation.argv)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 from kimi_backend.engines import engine
+from kimi_backend.engines.vllm import DRAIN_SECONDS
 from kimi_backend.launch import Node
-from kimi_backend.render import RenderError, render, write
+from kimi_backend.render import Options, RenderError, render, write
 from render_plans import NASTY, PLANS, launch, site_of
 
 SRUN = r"""#!python3 -I
@@ -71,7 +72,8 @@ def cluster(tmp_path: Path) -> Path:
 
 def submit(cluster: Path, plan: str, key: str | None = None) -> list[dict]:
     """What the tasks saw, by node and task."""
-    write(render(PLANS[plan], site_of(plan, model_path=NASTY, key=key), "slurm"), cluster / "job")
+    options = Options(drain_seconds=DRAIN_SECONDS)
+    write(render(PLANS[plan], site_of(plan, model_path=NASTY, key=key), "slurm", options), cluster / "job")
     nodes = ",".join(f"n{at + 1}" for at in range(sum(one.nodes for one in PLANS[plan])))
     env = {"PATH": f"{cluster / 'bin'}:/usr/bin:/bin", "SEEN": str(cluster / "seen"), "SLURM_JOB_NODELIST": nodes}
     # As Slurm's batch step: it is task 0 on the first node, which is what an unescaped variable would name on every node.

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from .flexible import rewrite
 from .known import Known
 from .options import Option, Table
-from .problems import Problem, listed, nearest
+from .problems import Problem, listed, nearest, printable
 from .values import convert
 from .words import Reading, Use, read_argparse, read_click
 
@@ -39,6 +39,7 @@ def examine(table: Table, known: Known, words: Sequence[str]) -> Outcome:
     problems += [p for use in reading.uses for p in _named(use, known, table)]
     problems += _registered(reading.uses, values, given, named) + _duplicated(reading.uses)
     problems += _missing(table, known, reading, given)
+    problems = [replace(problem, text=printable(problem.text)) for problem in problems]
     return Outcome(values, given, tuple(sorted(problems, key=partial(_place, words))))
 
 

@@ -17,6 +17,7 @@ from .words import Reading
 
 __all__ = ["rewrite"]
 
+_DEEPEST = 100
 _LEVELS = frozenset("0123")
 
 
@@ -41,6 +42,9 @@ def rewrite(words: Sequence[str], reading: Reading) -> list[str]:
             value = plain[at]
             at += 1
         flag, *keys = head.removesuffix("+").split(".")
+        if len(keys) > _DEEPEST:
+            reading.error("mistyped", flag, f"{flag} has a key inside {len(keys)} others; vLLM can write no such JSON.")
+            continue
         _merge(nested.setdefault(flag, {}), _nest(keys, _value(value, head.endswith("+"))))
     return kept + [word for flag, value in nested.items() for word in (flag, json.dumps(value))]
 
@@ -51,9 +55,9 @@ def _model_first(words: Sequence[str], reading: Reading) -> list[str]:
         if at + 1 == len(words):
             reading.error("missing", "--model", "--model needs a value, and there is none.")
             return list(words[:-1])
-        return [words[at + 1], *words[:at], *words[at + 2 :]]
-    if at is not None:
-        return [words[at].removeprefix("--model="), *words[:at], *words[at + 1 :]]
+        words = [words[at + 1], *words[:at], *words[at + 2 :]]
+    elif at is not None:
+        words = [words[at].removeprefix("--model="), *words[:at], *words[at + 1 :]]
     named = any(re.fullmatch(r"(?s)--served[-_]model[-_]name(=.+)?", word) for word in words)
     config = any(re.fullmatch(r"(?s)--config(=.+)?", word) for word in words)
     if words and words[0].startswith("-") and named and not config:

@@ -22,14 +22,15 @@ __all__ = ["Parsed", "Snapshot", "load", "versions"]
 _HERE = files("kimi_backend.engines.flags")
 _PYTHON = r"python[\d.]*"
 _SGLANG = ((_PYTHON, "-m", r"sglang\.launch_server"), ("sglang", "serve"))
+_MOST_WORDS, _LONGEST_WORD = 2000, 131_072
+"""The second is Linux's own limit (MAX_ARG_STRLEN); the first bounds how long a stranger's command is looked at."""
+_RANKS = "trtllm-llmapi-launch"
 _PROGRAMS: Mapping[str, Sequence[Sequence[str]]] = {
     "sglang": _SGLANG,
     "sglang-kt": _SGLANG,
     "sglang-router": ((_PYTHON, "-m", r"sglang_router\.launch_router"),),
     "vllm": (("vllm", "serve"),),
-    "tensorrt-llm": tuple(
-        (*launcher, "trtllm-serve", *command) for launcher in (("trtllm-llmapi-launch",), ()) for command in (("serve",), ())
-    ),
+    "tensorrt-llm": tuple((*launcher, "trtllm-serve", *command) for launcher in ((_RANKS,), ()) for command in (("serve",), ())),
 }
 
 
@@ -78,6 +79,9 @@ class Snapshot:
         Raises:
             FlagError: the command starts another program.
         """
+        if len(argv) > _MOST_WORDS or any(len(word) >= _LONGEST_WORD for word in argv):
+            raise FlagError(f"No command has more than {_MOST_WORDS} words, or one of {_LONGEST_WORD:,} characters.")
+        argv = _launched(argv) if self.engine == "tensorrt-llm" else argv
         for program in _PROGRAMS[self.engine]:
             head = [PurePosixPath(word).name if i == 0 or "trtllm" in word else word for i, word in enumerate(argv[: len(program)])]
             if len(head) == len(program) and all(re.fullmatch(p, w) for p, w in zip(program, head, strict=True)):
@@ -99,6 +103,13 @@ class Snapshot:
         if wrong := [problem.text for problem in outcome.problems if problem.severity == "error"]:
             raise FlagError(" ".join(wrong))
         return Parsed(outcome.values, outcome.given)
+
+
+def _launched(argv: Sequence[str]) -> Sequence[str]:
+    """What an MPI launcher starts: `mpirun -np 16 … trtllm-llmapi-launch trtllm-serve …` from its second program on."""
+    if argv and PurePosixPath(argv[0]).name in ("mpirun", "srun") and _RANKS in argv:
+        return argv[argv.index(_RANKS) :]
+    return argv
 
 
 @cache

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal
 
-__all__ = ["Kind", "Problem", "flags_of", "listed", "nearest"]
+__all__ = ["Kind", "Problem", "flags_of", "listed", "nearest", "printable"]
+
+_SHORTEST, _LONGEST = 4, 200
 
 Kind = Literal["unknown", "removed", "ambiguous", "missing", "mistyped", "help", "duplicated", "deprecated", "abbreviated"]
 
@@ -33,8 +35,25 @@ def listed(choices: Iterable[object]) -> str:
 
 
 def nearest(word: str, names: Sequence[str], count: int = 3) -> list[str]:
-    """The names that look most like a word, best first."""
-    return get_close_matches(word, names, count, 0.7)
+    """The names that look most like a word, best first: as a whole, or else their beginnings (`--tpp` is like `--tp-size`).
+
+    A word that is far longer than any name is like none; comparing it would take minutes.
+    """
+    if len(word) > _LONGEST:
+        return []
+    if found := get_close_matches(word, names, count, 0.7):
+        return found
+    beginnings: dict[str, list[str]] = {}
+    for name in sorted(names, key=len):
+        if name.startswith("--") and len(name) > len(word) > _SHORTEST:
+            beginnings.setdefault(name[: len(word)], []).append(name)
+    near = get_close_matches(word, list(beginnings), 1, 0.75)
+    return beginnings[near[0]][:count] if near else []
+
+
+def printable(text: str) -> str:
+    """The text as one line that a terminal shows and does not obey."""
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
 
 
 def flags_of(text: str) -> list[str]:
