@@ -24,8 +24,9 @@ def new_file(path: Path) -> Generator[BinaryIO]:
         OSError: the disk is full or broken; also when the block ends.
     """
     partial = partial_of(path)
+    partial.unlink(missing_ok=True)  # of an earlier run, or a link that somebody put there: it is not written through
     try:
-        with partial.open("w+b") as file:
+        with partial.open("x+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

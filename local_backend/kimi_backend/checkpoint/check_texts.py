@@ -8,12 +8,13 @@ from typing import Final, cast
 
 from .errors import CheckpointError
 from .findings import Finding
-from .strict_json import read_object
+from .strict_json import LFS_POINTER, read_object, shown
 
 __all__ = ["check_texts"]
 
 TEMPLATE_NAME: Final = "chat_template.jinja"
 TOKENIZER_NAME: Final = "tokenizer_config.json"
+_TOKENIZERS: Final = ("tiktoken.model", "tokenizer.json")
 #: What K2's template must contain, and what goes wrong without it.
 _TEMPLATE_PARTS: Final = {
     "add_generation_prompt": "answers are not started, most tool calls fail (vLLM's report on K2, 2025-10-28)",
@@ -23,8 +24,11 @@ _TEMPLATE_PARTS: Final = {
 
 def check_texts(folder: Path, config: Mapping[str, object]) -> Iterator[Finding]:
     """What an engine needs beside the weights."""
-    if not any((folder / name).is_file() for name in ("tiktoken.model", "tokenizer.json")):
+    if not any((folder / name).is_file() for name in _TOKENIZERS):
         yield Finding("error", "tokenizer", "neither tiktoken.model nor tokenizer.json is there", "download the tokenizer's files")
+    for name in _TOKENIZERS:
+        if _is_pointer(folder / name):
+            yield Finding("error", "tokenizer", "a pointer of Git LFS, not the file itself", "run `git lfs pull`", name)
     try:
         tokenizer = read_object(folder / TOKENIZER_NAME)
     except CheckpointError as error:
@@ -36,6 +40,13 @@ def check_texts(folder: Path, config: Mapping[str, object]) -> Iterator[Finding]
     if not (folder / "generation_config.json").is_file():
         problem = "the file is missing: engines then stop at config.json's eos_token_id, which K2 does not end its turns with"
         yield Finding("warning", "generation-config", problem, "download it", "generation_config.json")
+
+
+def _is_pointer(file: Path) -> bool:
+    if not file.is_file():
+        return False
+    with file.open("rb") as opened:
+        return opened.read(len(LFS_POINTER)) == LFS_POINTER
 
 
 def _check_template(folder: Path, tokenizer: Mapping[str, object]) -> Iterator[Finding]:
@@ -69,5 +80,5 @@ def _check_code(folder: Path, source: Mapping[str, object], where: str) -> Itera
     modules = sorted({item.split(".")[0] for item in flat if isinstance(item, str) and "--" not in item})
     for module in modules:
         if not (folder / f"{module}.py").is_file():
-            problem = f"{where} names the Python module {module!a} in auto_map, and there is no such file"
+            problem = f"{where} names the Python module {shown(module)} in auto_map, and there is no such file"
             yield Finding("warning", "remote-code", problem, "download it", where)

@@ -127,9 +127,7 @@ def _write_rest(conversion: Conversion, config: dict[str, Any], others: Iterable
     source = conversion.source
     if source.index or [*source.headers] != [SINGLE_NAME]:
         write_file(target / INDEX_NAME, _index(conversion))
-    write_file(
-        target / "config.json", json.dumps(convert_config(config, conversion.to), indent=2, ensure_ascii=False).encode() + b"\n"
-    )
+    write_file(target / "config.json", _json(convert_config(config, conversion.to)))
 
 
 def _index(conversion: Conversion) -> bytes:
@@ -137,8 +135,12 @@ def _index(conversion: Conversion) -> bytes:
     total = sum(tensor.bytes for shard in conversion.shards for tensor in shard.tensors.values())
     metadata = {**(index.metadata if index else {}), "total_size": total}
     places = {name: shard.name for shard in conversion.shards for name in shard.tensors}
-    found = {"metadata": metadata, "weight_map": dict(sorted(places.items()))}
-    return json.dumps(found, indent=2, ensure_ascii=False).encode() + b"\n"
+    return _json({"metadata": metadata, "weight_map": dict(sorted(places.items()))})
+
+
+def _json(value: object) -> bytes:
+    # Half of a character, which JSON can spell and UTF-8 cannot, becomes the escape that it was: \ud800 is JSON's own spelling.
+    return json.dumps(value, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
 
 
 def _silent(_what: str, _done: int, _total: int) -> None:

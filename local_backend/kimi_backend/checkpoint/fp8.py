@@ -16,7 +16,7 @@ import sys
 
 import torch
 
-from ..weights.block_fp8 import LARGEST, WeightsError, dequantise, quantise
+from ..weights.block_fp8 import LARGEST, WeightsError, dequantise, has_nan, quantise
 from .errors import CheckpointError
 
 __all__ = ["dequantise_rows", "quantise_rows"]
@@ -38,9 +38,10 @@ def dequantise_rows(values: bytearray, scales: bytearray, columns: int, block: i
     Raises:
         CheckpointError: a value is NaN, or a scale is none.
     """
-    if odd := values.count(0x7F) + values.count(0xFF):
-        raise CheckpointError(f"{odd:,} values are NaN; the file is damaged, download it again")
     weight = torch.frombuffer(values, dtype=torch.float8_e4m3fn).view(-1, columns)
+    if has_nan(weight):
+        odd = values.count(0x7F) + values.count(0xFF)
+        raise CheckpointError(f"{odd:,} values are NaN; the file is damaged, download it again")
     scale_inv = torch.frombuffer(scales, dtype=torch.float32).view(-1, -(-columns // block))
     if odd := int((~torch.isfinite((scale_inv * LARGEST).bfloat16())).sum()):
         raise CheckpointError(f"{odd:,} scales are NaN, infinite or too large for bf16; the file is damaged, download it again")

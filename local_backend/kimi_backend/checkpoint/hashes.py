@@ -71,8 +71,10 @@ def read_hashes(path: str | Path) -> dict[str, str]:
     """
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path}: {error}") from error
+    except OSError as error:
+        raise CheckpointError(f"{path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise CheckpointError(f"{path} is no list of hashes: {error}") from error
     found: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         match = _LINE.match(line)
@@ -101,7 +103,9 @@ def compare_hashes(expected: Mapping[str, str], found: Mapping[str, str]) -> tup
         if found.get(name, value) != value
     ]
     extra = [
-        Finding("warning", "extra-file", "the list of hashes does not name it", "nothing", n) for n in found if n not in expected
+        Finding("warning", "extra-file", "the list of hashes does not name it", "remove it if it is not the model's", n)
+        for n in found
+        if n not in expected
     ]
     return (*missing, *differing, *extra)
 

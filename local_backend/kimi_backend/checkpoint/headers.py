@@ -15,13 +15,14 @@ from typing import cast
 
 from .dtypes import BITS, tensor_bytes
 from .errors import CheckpointError
-from .strict_json import as_object, parse_object
+from .strict_json import LFS_POINTER, as_object, parse_object, shown
 
 __all__ = ["HEADER_LIMIT", "Header", "TensorInfo", "read_header"]
 
 #: Longest header that the safetensors library itself accepts, bytes.
 HEADER_LIMIT = 100_000_000
 _RANK_LIMIT = 64  # torch's own
+_NAME_LIMIT = 1000  # characters; the longest of Kimi K2's have 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,8 @@ def read_header(path: Path, *, whole: bool = True) -> Header:
 
 
 def _raw_header(path: Path, prefix: bytes, size: int, read: Callable[[int], bytes]) -> bytes:
+    if LFS_POINTER.startswith(prefix) and prefix:
+        raise CheckpointError(f"{path} is a pointer of Git LFS, not the file itself; run `git lfs pull`, or download it again")
     length = int.from_bytes(prefix, "little")
     if len(prefix) < 8 or length > size - 8:
         needs = f"8 and a header of {length:,}" if len(prefix) == 8 else "at least 8"
@@ -112,20 +115,31 @@ def _metadata(found: object, path: Path) -> dict[str, str]:
     entries = as_object(found, f"the metadata of {path}")
     if not all(isinstance(value, str) for value in entries.values()):
         raise CheckpointError(f"{path}: its __metadata__ must map text to text; download the file again")
+    if any(_halved(text) for entry in entries.items() for text in cast("tuple[str, str]", entry)):
+        raise CheckpointError(f"{path}: its __metadata__ holds half of a character, which is no text; download the file again")
     return cast("dict[str, str]", entries)
+
+
+def _halved(text: str) -> bool:
+    """Whether it holds a lone surrogate: JSON can spell one, and UTF-8 cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _tensor(name: str, found: object, path: Path) -> TensorInfo:
     # Names reach terminals and other files: none may hold a newline or an escape sequence.
-    if not name.isprintable() or not name:
-        raise CheckpointError(f"{path}: the tensor name {name!a} is not printable text")
+    if not name.isprintable() or not 1 <= len(name) <= _NAME_LIMIT:
+        raise CheckpointError(f"{path}: the tensor name {shown(name)} is not printable text of 1 to {_NAME_LIMIT:,} characters")
     where = f"tensor {name} in {path}"
     entry = as_object(found, where)
     if entry.keys() != {"dtype", "shape", "data_offsets"}:
-        raise CheckpointError(f"{where}: it must have dtype, shape and data_offsets, and has {sorted(entry)!a}")
+        raise CheckpointError(f"{where}: it must have dtype, shape and data_offsets, and has {shown(sorted(entry))}")
     dtype, shape, offsets = entry["dtype"], _numbers(entry["shape"], where), _numbers(entry["data_offsets"], where)
     if not isinstance(dtype, str) or dtype not in BITS:
-        raise CheckpointError(f"{where}: the element type {dtype!a} is not one of safetensors'")
+        raise CheckpointError(f"{where}: the element type {shown(dtype)} is not one of safetensors'")
     if len(offsets) != 2 or len(shape) > _RANK_LIMIT:
         raise CheckpointError(
             f"{where}: {len(offsets)} offsets and {len(shape)} dimensions; 2 and at most {_RANK_LIMIT} are possible"

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Final
 
 from .errors import CheckpointError
-from .strict_json import as_object, read_object
+from .strict_json import as_object, read_object, shown
 
 __all__ = ["INDEX_NAME", "SINGLE_NAME", "SUFFIX", "Index", "read_index", "shard_names"]
 
@@ -70,11 +70,13 @@ def _plain(weight_map: Mapping[str, object], path: Path) -> dict[str, str]:
     known: set[str] = set()
     for tensor, file in weight_map.items():
         if not tensor.isprintable():
-            raise CheckpointError(f"{path}: the tensor name {tensor!a} is not printable text")
+            raise CheckpointError(f"{path}: the tensor name {shown(tensor)} is not printable text")
         if not isinstance(file, str) or not file.isprintable() or not file.endswith(SUFFIX) or file == SUFFIX:
-            raise CheckpointError(f"{path} names the file {file!a} for {tensor}; it must be the name of a {SUFFIX} file")
+            raise CheckpointError(
+                f"{path} names the file {shown(file)} for {shown(tensor)}; it must be the name of a {SUFFIX} file"
+            )
         if file not in known and (PurePosixPath(file).name != file or PureWindowsPath(file).name != file):
-            raise CheckpointError(f"{path} names the file {file!a} for {tensor}, which leaves the checkpoint's folder")
+            raise CheckpointError(f"{path} names the file {shown(file)} for {shown(tensor)}, which leaves the checkpoint's folder")
         known.add(file)
         found[tensor] = file
     return found

@@ -40,7 +40,9 @@ def findings_table(report: Report) -> Table:
         where = ": ".join(part for part in (first.file, first.tensor) if part)
         more = f" (and {group.more:,} more like it)" if group.more else ""
         colour = "red" if first.level == "error" else "yellow"
-        table.add_row(f"[{colour}]{first.level}[/]", escape(where), escape(first.problem + more), escape(first.remedy))
+        table.add_row(
+            f"[{colour}]{first.level}[/]", escape(where or "the folder"), escape(first.problem + more), escape(first.remedy)
+        )
     return table
 
 

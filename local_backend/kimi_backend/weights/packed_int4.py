@@ -32,10 +32,18 @@ def unpack(packed: Tensor, scale: Tensor, shape: Tensor, *, dtype: torch.dtype =
         WeightsError: the tensors do not belong together, or the values are not of four bits.
     """
     rows, columns = _matrix(shape)
-    groups = scale.shape[-1]
-    if tuple(packed.shape) != (rows, -(-columns // PER_WORD)) or tuple(scale.shape) != (rows, groups) or columns % groups:
+    groups = scale.shape[-1] if scale.dim() else 0
+    if (
+        packed.dtype != torch.int32
+        or not groups
+        or tuple(packed.shape) != (rows, -(-columns // PER_WORD))
+        or tuple(scale.shape) != (rows, groups)
+        or columns % groups
+    ):
         shapes = f"{list(packed.shape)} with scales of {list(scale.shape)}"
-        raise WeightsError(f"a packed weight of shape {shapes} is not an int4 matrix of [{rows}, {columns}] with equal groups")
+        raise WeightsError(
+            f"a packed weight ({packed.dtype}) of shape {shapes} is not an int4 matrix of [{rows}, {columns}] with equal groups"
+        )
     low = torch.arange(0, 32, 4, dtype=torch.int32, device=packed.device)
     values = ((packed[..., None] >> low & 15) - 8).flatten(1)[:, :columns]
     exact = values.unflatten(1, (groups, -1)) * scale[..., None].float()
@@ -44,6 +52,6 @@ def unpack(packed: Tensor, scale: Tensor, shape: Tensor, *, dtype: torch.dtype =
 
 def _matrix(shape: Tensor) -> tuple[int, int]:
     found: list[int] = shape.tolist()
-    if len(found) != 2 or min(found) < 1:
+    if shape.dim() != 1 or len(found) != 2 or min(found) < 1:
         raise WeightsError(f"weight_shape says {found}, which is no matrix")
     return found[0], found[1]

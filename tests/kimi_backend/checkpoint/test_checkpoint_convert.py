@@ -360,3 +360,12 @@ def test_the_bar_and_what_is_told(fp8: Path, target: Path) -> None:
     assert seen[0][1] == kept > 0
     assert seen[-1][1:] == (result.bytes, result.bytes)
     assert [done for _, done, _ in seen] == sorted(done for _, done, _ in seen)
+
+
+def test_half_of_a_character_in_config_json_does_not_break_the_end(fp8: Path, target: Path) -> None:
+    """JSON may spell a lone surrogate; it is found out when config.json is written, which comes last, after hours."""
+    config = read_json(fp8 / "config.json") | {"note": "\ud800 月"}
+    (fp8 / "config.json").write_text(json.dumps(config))
+    convert(fp8, target, to="bf16")
+    assert read_json(target / "config.json")["note"] == "\ud800 月"
+    assert "月" in (target / "config.json").read_text(encoding="utf-8")

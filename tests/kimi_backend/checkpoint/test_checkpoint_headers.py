@@ -155,3 +155,34 @@ def test_inspect_refuses_what_does_not_belong_together(tmp_path: Path) -> None:
         inspect(tmp_path / "..")
     with pytest.raises(CheckpointError, match="name the folder of a checkpoint"):
         inspect(tmp_path / "nowhere")
+
+
+def test_hostile_names_are_not_echoed_at_length(tmp_path: Path) -> None:
+    entry = {"dtype": "U8", "shape": [4], "data_offsets": [0, 4]}
+    for name, header in {
+        "name": {"n" * 1_000_000: entry},
+        "dtype": {"a": entry | {"dtype": "d" * 1_000_000}},
+        "keys": {"a": {f"k{i}": 0 for i in range(100_000)}},
+        "escape": {"a": entry | {"dtype": "\x1b[2J\u202e"}},
+    }.items():
+        path = tmp_path / f"{name}.safetensors"
+        path.write_bytes(raw_header(json.dumps(header).encode()) + bytes(4))
+        with pytest.raises(CheckpointError) as caught:
+            read_header(path)
+        assert len(str(caught.value)) < 600 + len(str(path))
+        assert str(caught.value).isprintable()
+
+
+def test_a_pointer_of_git_lfs_is_called_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:aaa\nsize 123\n")
+    with pytest.raises(CheckpointError, match=r"is a pointer of Git LFS.*git lfs pull"):
+        read_header(path)
+
+
+def test_half_of_a_character_in_the_metadata(tmp_path: Path) -> None:
+    """JSON can spell it, the library refuses it, and no file could be written with it."""
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(raw_header(b'{"__metadata__":{"x":"\\ud800"}}'))
+    with pytest.raises(CheckpointError, match="half of a character"):
+        read_header(path)

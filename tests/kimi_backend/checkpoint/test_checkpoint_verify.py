@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -250,3 +251,20 @@ def test_a_single_file_needs_no_index(tmp_path: Path) -> None:
     assert verify(tmp_path).findings == ()
     write_index(tmp_path, {"model.safetensors": files[name]})
     assert verify(tmp_path).findings == ()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("name", ["model.safetensors.index.json", "tokenizer_config.json"])
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    make_sparse(tmp_path / "k2", fp8_spec(TINY), TINY | {"quantization_config": FP8_CONFIG})
+    (tmp_path / "k2" / name).unlink()
+    os.mkfifo(tmp_path / "k2" / name)
+    assert any("is not a file" in finding.problem for finding in verify(tmp_path / "k2").findings)
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json", "model-00001-of-00003.safetensors"])
+def test_a_clone_without_git_lfs(tmp_path: Path, name: str) -> None:
+    make_sparse(tmp_path / "k2", fp8_spec(TINY), TINY | {"quantization_config": FP8_CONFIG})
+    (tmp_path / "k2" / name).write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:aaa\nsize 123\n")
+    found = [finding for finding in verify(tmp_path / "k2").findings if "pointer of Git LFS" in finding.problem]
+    assert [finding.file for finding in found] == [name]

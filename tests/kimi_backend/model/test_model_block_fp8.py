@@ -108,3 +108,51 @@ def test_scales_of_another_weight_are_refused() -> None:
         dequantise(torch.zeros(200, 300).to(torch.float8_e4m3fn), torch.ones(1, 3))
     with pytest.raises(WeightsError, match=r"for matrices, not for a tensor of shape \[8\]"):
         quantise(torch.zeros(8))
+
+
+@pytest.mark.parametrize("columns", [128, 256, 254, 127])
+@pytest.mark.parametrize(
+    "scale", [1.0, 2.0**-149, 3 * 2.0**-149, 1.1754942e-38, -0.3, 0.0, 2.0**119.9, 2.0**127, 3.4028234e38, math.inf, math.nan]
+)
+def test_every_byte_under_every_scale_is_the_product_rounded_once(columns: int, scale: float) -> None:
+    """NaNs too; and scales that are subnormal, or that times a power of two would be infinite."""
+    codes = (torch.arange(130 * columns) % 256).to(torch.uint8).view(130, columns)
+    scales = torch.full(scale_shape(130, columns), scale)
+    exact = torch.tensor(TABLE, dtype=torch.float64)[codes.long()] * scales[0, 0].double()
+    for dtype in (torch.float32, torch.bfloat16):
+        found = dequantise(codes.view(torch.float8_e4m3fn), scales, dtype=dtype)
+        wanted = exact.float().to(dtype)
+        assert torch.equal(found.isnan(), wanted.isnan())
+        assert torch.equal(found.nan_to_num(1.0), wanted.nan_to_num(1.0))
+        assert torch.equal(found.signbit()[~wanted.isnan()], wanted.signbit()[~wanted.isnan()])
+
+
+@pytest.mark.parametrize("byte", [0x7F, 0xFF])
+def test_one_nan_stays_one_nan(byte: int) -> None:
+    codes = torch.full((256, 256), 0x80, dtype=torch.uint8)
+    codes[130, 7] = byte
+    found = dequantise(codes.view(torch.float8_e4m3fn), torch.ones(2, 2))
+    assert found.isnan().nonzero().tolist() == [[130, 7]]
+
+
+def test_a_transposed_weight() -> None:
+    """Its rows are not contiguous in memory."""
+    weight = random(256, 128)
+    values, scales = quantise(weight)
+    again, scales_again = quantise(weight.T)
+    assert torch.equal(again.view(torch.uint8), values.view(torch.uint8).T)
+    assert torch.equal(scales_again, scales.T)
+    assert torch.equal(dequantise(values.T, scales.T), dequantise(values, scales).T)
+
+
+def test_quantise_leaves_its_argument_alone() -> None:
+    weight = random(128, 256)
+    before = weight.clone()
+    quantise(weight)
+    assert torch.equal(weight, before)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float8_e5m2, torch.uint8], ids=str)
+def test_only_e4m3_has_these_scales(dtype: Any) -> None:
+    with pytest.raises(WeightsError, match=rf"block-fp8 is e4m3 .* is {dtype}"):
+        dequantise(torch.zeros(2, 2).to(dtype), torch.ones(1, 1))

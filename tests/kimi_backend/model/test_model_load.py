@@ -154,6 +154,11 @@ def test_int4_tensors_that_do_not_belong_together_are_refused() -> None:
         (words, torch.ones(1, 2), torch.tensor([2, 64])),
         (words, torch.ones(2, 3), torch.tensor([2, 64])),
         (words, scale, torch.tensor([2, 32, 2])),
+        (words, scale, torch.tensor([[2], [64]])),
+        (words, scale, torch.tensor(64)),
+        (words, torch.ones(2, 0), torch.tensor([2, 64])),
+        (words, torch.tensor(1.0), torch.tensor([2, 64])),
+        (words.long(), scale, torch.tensor([2, 64])),
     ):
         with pytest.raises(WeightsError):
             unpack(*bad)
@@ -181,7 +186,11 @@ O_PROJ = "model.layers.0.self_attn.o_proj.weight"
         (GATE, None, f"lacks 1 of 91 weights, first {GATE}"),
         (GATE, torch.ones(9, 48), rf"{GATE} is of shape \[9, 48\]; by config.json it would be \[8, 48\]"),
         (O_PROJ, torch.ones(48, 30).to(torch.float8_e4m3fn), f"{O_PROJ}: its values are torch.float8_e4m3fn without scales"),
-        (O_PROJ + "_scale_inv", torch.ones(2, 2), rf"{O_PROJ}: the scales of a weight of shape \[48, 30\]"),
+        (
+            O_PROJ + "_scale_inv",
+            torch.ones(1, 1),
+            rf"{O_PROJ}: block-fp8 is e4m3 .* the weight that the scales are for is torch.float32",
+        ),
         ("model.layers.1.mlp.experts.8.up_proj.weight", torch.ones(14, 48), "holds 1 tensors that this architecture has no use"),
         (O_PROJ + "_zero_point", torch.ones(2), "o_proj.weight_zero_point"),
     ],

@@ -46,6 +46,10 @@ def test_calls_are_numbered_over_the_conversation() -> None:
         (["<|im_system|>"], "<|im_system|>"),
         (["\ud800"], "half of a character"),
         ([Call("f", {"x": object()})], "the call of f are no JSON"),
+        ([Call("f", {"x": float("nan")})], "the call of f are no JSON"),
+        ([Call("get weather")], "no parser of K2's calls reads the name 'get weather'"),
+        ([Call("")], "no parser of K2's calls reads the name ''"),
+        ([Call("f<|tool_call_end|>")], "no parser of K2's calls reads the name"),
     ],
 )
 def test_what_cannot_be_said(turns: list[Turn], said: str) -> None:

@@ -11,8 +11,9 @@ from typing import Final
 
 from torch import Tensor
 
+from ...rotary import softmax_scale
 from ...specs import Architecture
-from .places import ASSISTANT, CODE, CONSTANT, FIRST, SHARE, UNIT, put, softmax_scale
+from .places import ASSISTANT, CODE, CONSTANT, FIRST, SHARE, UNIT, put
 from .script import WINDOW
 
 __all__ = ["FREQUENCIES", "count_messages", "look_back"]

@@ -8,13 +8,11 @@ The residual holds the code of a token, the codes of the four tokens before it, 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from torch import Tensor
 
-from ...specs import Architecture
 from .script import WINDOW
 
 __all__ = [
@@ -35,7 +33,6 @@ __all__ = [
     "UNIT",
     "match",
     "put",
-    "softmax_scale",
 ]
 
 #: Elements of a token's code, each 1 or -1.
@@ -71,10 +68,3 @@ def match(row: Tensor, codes: Sequence[Tensor], strength: float, more: int = 0) 
     for number, code in enumerate(codes):
         row[number * CODE : (number + 1) * CODE] = code * (strength / CODE)
     row[CONSTANT] = -strength * (len(codes) + more - MARGIN) / UNIT
-
-
-def softmax_scale(arch: Architecture) -> float:
-    """What scores are multiplied by: 1/√d, and YaRN's mscale twice."""
-    yarn = arch.rope_scaling
-    mscale = 0.1 * yarn.mscale_all_dim * math.log(yarn.factor) + 1 if yarn and yarn.factor > 1 and yarn.mscale_all_dim else 1.0
-    return mscale**2 / math.sqrt(arch.qk_head_dim)

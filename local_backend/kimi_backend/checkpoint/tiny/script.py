@@ -28,6 +28,8 @@ _MARKER = re.compile("|".join(map(re.escape, MARKERS)))
 _CONTROL = re.compile("|".join(map(re.escape, SPECIAL)))
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _PIECE = re.compile(r"\s?\w+|\s?[^\w\s]+|\s+")
+#: As SGLang's and vLLM's parsers of K2's ids have it: `functions.NAME:0`.
+_NAME = re.compile(r"[A-Za-z0-9_.\-]+")
 _CALL_BEGIN = "<|tool_call_begin|>"
 
 
@@ -49,8 +51,8 @@ def wire_text(turns: Iterable[Turn]) -> list[str]:
     """Each turn as the model says it, without the `<|im_end|>` at its end. Calls get K2's ids, counted over the conversation.
 
     Raises:
-        TinyError: there is no turn, one says nothing, text follows a call, arguments are no JSON, or a turn holds a control token
-            of the chat format.
+        TinyError: there is no turn, one says nothing, text follows a call, a call's name or arguments are none, or a turn holds a
+            control token of the chat format.
     """
     found: list[str] = []
     calls = 0
@@ -80,6 +82,8 @@ def _one(turn: Turn, calls: int) -> tuple[str, int]:
     for part in parts[first:]:
         if not isinstance(part, Call):
             raise TinyError(f"the text {part!r} follows a call; K2 says its text first")
+        if not _NAME.fullmatch(part.name):
+            raise TinyError(f"no parser of K2's calls reads the name {part.name!r}; use letters, digits and _ . - only")
         section.append(f"{_CALL_BEGIN}functions.{part.name}:{calls}<|tool_call_argument_begin|>{_arguments(part)}<|tool_call_end|>")
         calls += 1
     if section:
@@ -91,7 +95,7 @@ def _arguments(call: Call) -> str:
     if isinstance(call.arguments, str):
         return call.arguments
     try:
-        return json.dumps(dict(call.arguments), ensure_ascii=False)
+        return json.dumps(dict(call.arguments), ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise TinyError(f"the arguments of the call of {call.name} are no JSON: {error}") from error
 
