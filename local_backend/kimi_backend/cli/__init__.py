@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from io import TextIOWrapper
+
 import typer
 
 from .checkpoint import checkpoint
@@ -33,4 +36,8 @@ app.command()(serve)
 
 def main() -> None:
     """The console script."""
+    out: object = sys.stdout
+    if isinstance(out, TextIOWrapper):
+        # a folder's name in a terminal or pipe that has no letters for it is shown as `\u4e2d`, and does not end the command
+        out.reconfigure(errors="backslashreplace")
     app()

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, cast
 import typer
 
 from ..errors import BackendError
+from ..plan.words import plain
 from .failing import told
 
 __all__ = ["checkpoint"]
@@ -67,6 +68,8 @@ def hash_(
     from ..checkpoint import compare_hashes, hash_files, read_hashes, write_hashes
     from ..checkpoint.progress import progress_bar
 
+    if output is not None and not output.parent.is_dir():  # said now, and not when a terabyte has been read
+        raise BackendError(f"{output} cannot be written: there is no folder {output.parent}; make it first")
     expected = read_hashes(against) if against else None
     with progress_bar() as progress:
         found = hash_files(folder, workers=workers, progress=progress)
@@ -102,7 +105,7 @@ def convert(
     files = f"{done.written} files written, {done.kept} kept"
     typer.echo(f"{done.target}: {done.converted:,} tensors converted, {done.bytes / 1e9:,.2f} GB; {files}")
     for name in done.left_out:
-        typer.echo(f"left out: {name}", err=True)
+        typer.echo(f"left out: {plain(name)}", err=True)
 
 
 @checkpoint.command()

@@ -37,7 +37,7 @@ def plan(
     ram: Annotated[str | None, typer.Option(help="Memory of a node, for experts on CPUs: 1TB.")] = None,
     ram_bandwidth: Annotated[str | None, typer.Option(help="Of it, a second, over all sockets: 600GB.")] = None,
     cores: Annotated[int | None, typer.Option(min=1, help="Physical cores of a node.")] = None,
-    numa: Annotated[int, typer.Option(min=1, help="NUMA nodes of a node.")] = 1,
+    numa: Annotated[int | None, typer.Option(min=1, help="NUMA nodes of a node; 1 unless said.")] = None,
     gpu_experts: Annotated[int | None, typer.Option(min=0, help="Experts a layer that stay on the GPUs.")] = None,
     json: Annotated[bool, typer.Option("--json", help="The plan as JSON on standard output.")] = False,
     output: Annotated[Path | None, typer.Option(help="Write the plan to this file, for `render --plan`.")] = None,
@@ -57,21 +57,28 @@ def plan(
         max_running=max_running,
         gpu_experts=gpu_experts,
     )
-    host = _host(ram, ram_bandwidth, cores, numa)
-    made = make_plan(find_model(model, thinking=thinking), _cluster(gpus, nodes, host), wish)
+    bandwidth = float(size_of(ram_bandwidth)) if ram_bandwidth is not None else None
+    cluster = _cluster(gpus, nodes, _host(ram, bandwidth, cores, numa), bandwidth)
+    made = make_plan(find_model(model, thinking=thinking), cluster, wish)
     _show(made, as_json=json, output=output, chart=chart)
 
 
-def _host(ram: str | None, bandwidth: str | None, cores: int | None, numa: int) -> Host | None:
+def _host(ram: str | None, bandwidth: float | None, cores: int | None, numa: int | None) -> Host | None:
+    if numa is not None and (ram is None or cores is None):
+        raise typer.BadParameter("--numa is of a node that --ram and --cores describe: say all three")
     if ram is None and cores is None:
         return None
     if ram is None or cores is None:
         raise typer.BadParameter("say both --ram and --cores, or neither")
-    return Host(ram=size_of(ram), cores=cores, numa_nodes=numa, bandwidth=float(size_of(bandwidth)) if bandwidth else None)
+    return Host(ram=size_of(ram), cores=cores, numa_nodes=numa or 1, bandwidth=bandwidth)
 
 
-def _cluster(gpus: str, nodes: int | None, host: Host | None) -> Cluster:
-    return live_cluster(nodes or 1, host=host) if gpus == "live" else parse_cluster(gpus, nodes=nodes, host=host)
+def _cluster(gpus: str, nodes: int | None, host: Host | None, bandwidth: float | None) -> Cluster:
+    if gpus == "live":
+        return live_cluster(nodes or 1, host=host, bandwidth=bandwidth)
+    if host is None and bandwidth is not None:
+        raise typer.BadParameter("--ram-bandwidth is that of a node's memory: say --ram and --cores, too, or --gpus live")
+    return parse_cluster(gpus, nodes=nodes, host=host)
 
 
 def _show(made: Plan, *, as_json: bool, output: Path | None, chart: Path | None) -> None:
@@ -80,6 +87,8 @@ def _show(made: Plan, *, as_json: bool, output: Path | None, chart: Path | None)
     from ..plan.chart import draw
     from ..plan.table import render
 
+    if output is not None and not output.name:
+        raise typer.BadParameter(f"--output {str(output)!r} is no file's name")
     if output is not None:
         write_file(output, made.to_json().encode())
     if chart is not None:
