@@ -12,6 +12,9 @@ WORKERS ?= 2
 SLOW_WORKERS ?= 4
 
 
+# Else each worker of each run of the tests compiles all of them again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test check rest format fmt lint types imports unit docs test-pythons test-lower-bounds loop-coverage faults peers conformance test-flags test-engine bench bench-parsers benchmark-embedded clean
 
 help:  ## this list

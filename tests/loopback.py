@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from aiohttp import web
 from moonshot_platform import Platform
 
@@ -18,8 +19,14 @@ from kimi_agent.wire.parts import WirePart
 
 KEY = "sk-test-0123456789abcdef"
 CLIENTS = ("shared", "aiohttp", "httpx", "httpx2", "openai", "openai+httpx")
+_FAST = ("shared", "httpx", "openai", "anthropic")
 
 Handler = Callable[[web.Request, int], Awaitable[web.StreamResponse]]
+
+
+def each_client(kinds: Iterable[str] = CLIENTS) -> list[Any]:
+    """Parameters, one a kind: the fast tests have one client of each family, the slow ones the others too."""
+    return [kind if kind in _FAST else pytest.param(kind, marks=pytest.mark.slow) for kind in kinds]
 
 
 @dataclass

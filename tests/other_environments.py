@@ -14,7 +14,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PYTHONS = ("3.11", "3.12", "3.13")
-USED = ("cli", "embedded", "mcp", "openai", "tools")  # extras that the fast tests use; bounds of others say nothing yet
+USED = (
+    "anthropic",
+    "backend",
+    "cli",
+    "embedded",
+    "mcp",
+    "openai",
+    "tools",
+)  # extras that the fast tests use
 QUICK = ("-q", "-n", "2", "-p", "no:cacheprovider")
 SELECTIONS = (("-m", "not slow and not real_model", "tests"), ("-m", "slow", "tests/cli"))
 

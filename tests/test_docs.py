@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from loopback import serving, whole
+from needs import needs
 
 pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).parent.parent
@@ -105,6 +106,8 @@ def hosted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 
 @pytest.mark.parametrize("page", PAGES)
 async def test_python_examples_run(page: str, hosted: None, capsys: pytest.CaptureFixture[str]) -> None:
+    if any("reference_model" in source for source in blocks(page, "python")):
+        needs("torch")
     namespace: dict[str, Any] = {"__name__": "__main__"}
     for number, source in enumerate(blocks(page, "python")):
         code: CodeType = compile(source, f"{page}[{number}]", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)

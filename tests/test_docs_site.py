@@ -27,7 +27,7 @@ def named(path: str) -> object:
 
 @pytest.mark.parametrize("package", ["kimi_agent", "kimi_agent.testing", "kimi_tools"])
 def test_every_public_name_is_in_the_reference(package: str) -> None:
-    shown = [named(path) for path in referenced()]
+    shown = [named(path) for path in referenced() if not path.startswith("kimi_backend.")]  # some of those need torch
     public = [f"{package}.{name}" for name in importlib.import_module(package).__all__]
     missing = [path for path in public if not any(named(path) is each for each in shown)]
     assert not missing, "put these into a page of docs/reference, as `::: name`"

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from cli_process import cli, environment
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]  # each starts a process that scores a stack
 GIVES_UP = "async def run_case(base_url, case, execute):\n    raise ValueError(f'no \\x1b[2J {case[\"transport\"]}')\n"
 
 

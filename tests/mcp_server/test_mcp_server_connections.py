@@ -165,6 +165,7 @@ asyncio.run(MCPService(echo).http(port=0, token="correct-horse-battery-staple", 
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="has no limit of files")
 async def test_a_flood_of_half_requests_without_a_token_keeps_nobody_out() -> None:
     process = await asyncio.create_subprocess_exec(

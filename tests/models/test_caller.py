@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
-from loopback import KEY, client_of
+from loopback import KEY, client_of, each_client
 
 from kimi_agent.errors import (
     AuthenticationError,
@@ -22,7 +22,7 @@ from kimi_agent.models.real_requests import forbid_real_requests
 from kimi_agent.settings import Timeouts
 
 CLIENTS = ("shared", "aiohttp", "httpx", "httpx2", "openai")
-pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("kind", CLIENTS)]
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("kind", each_client(CLIENTS))]
 
 Handler = Callable[[web.Request, int], Awaitable[web.StreamResponse]]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from loopback import KEY, ask, drain, send
+from loopback import KEY, ask, drain, each_client, send
 from messages_loopback import (
     CLIENTS,
     call_block,
@@ -44,7 +44,7 @@ from kimi_agent.models.real_requests import forbid_real_requests
 from kimi_agent.settings import Timeouts
 from kimi_agent.wire.parts import CallArguments, CallBegin, CallEnd, Finish, ReasoningPart, ResponseInfo, TextPart, UsagePart
 
-pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("kind", CLIENTS)]
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("kind", each_client(CLIENTS))]
 
 Answers = Callable[[web.Request, int], Any]
 FAST = Profile(context_window=10_000)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from loopback import CLIENTS, KEY, ask, delta, drain, endpoint_of, error, events, send, serving, whole
+from loopback import KEY, ask, delta, drain, each_client, endpoint_of, error, events, send, serving, whole
 
 from kimi_agent.errors import (
     AuthenticationError,
@@ -33,7 +33,7 @@ from kimi_agent.wire.parts import (
     UsagePart,
 )
 
-pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("kind", CLIENTS)]
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("kind", each_client())]
 
 USAGE = {"prompt_tokens": 12, "completion_tokens": 5, "cached_tokens": 8}
 CALL = {"index": 0, "id": "functions.get:0", "function": {"name": "get", "arguments": ""}}

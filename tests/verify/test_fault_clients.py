@@ -51,6 +51,7 @@ async def test_the_adapter_of_the_benchmarks_plays_the_cases_on_the_public_api()
     assert all(row.passed for row in rows), [row.why for row in rows]
 
 
+@pytest.mark.slow
 async def test_what_a_client_does_to_its_process_does_not_end_the_scoring(tmp_path: Path) -> None:
     names = ("clean_single_n", "clean_no_tool_s")
     for body, outcome, detail, limit in [

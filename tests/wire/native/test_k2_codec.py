@@ -177,6 +177,7 @@ def test_a_long_run_of_white_space_in_small_pieces(before: str) -> None:
     assert read(before + behind, 4)[-2:] == [TextPart(begun + behind), Finish("stop")]
 
 
+@pytest.mark.slow
 def test_a_long_doubt_in_small_pieces() -> None:
     text = f"`{BEGIN}{CALL}functions.a:0{ARGS}{json.dumps({'x': 'y' * 2_000_000})}{END}{OVER}" + "\n" * 2_000_000 + "`"
     assert read(text, 4) == [TextPart(text), Finish("stop")]
