@@ -16,12 +16,14 @@ from .wish import Strategy, Wish
 __all__ = ["LEAST_REST", "Candidate", "candidates", "tight_fraction", "variants"]
 
 LEAST_REST = 6.8e9
+_MAY_LEAVE_NODES = 4
+"""Nodes of an instance up to which other nodes may stay idle: two of three nodes hold more than three instances of one each."""
 _METHODS: dict[Format, CPUMethod] = {"int4-g32": "RAWINT4", "fp8-block": "FP8", "bf16": "BF16"}
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Instances that fill the cluster: equal ones, or a prefill and a decode side."""
+    """Equal instances, as many as the cluster has nodes for; or a prefill and a decode side."""
 
     strategy: Strategy
     instances: tuple[Launch, ...]
@@ -50,7 +52,7 @@ def _all(model: ModelSpec, cluster: Cluster, wish: Wish, traits: Traits) -> Iter
     if traits.cpu_experts:
         yield from _cpu_experts(model, cluster, wish, traits)
         return
-    sizes = [n for n in range(1, cluster.nodes + 1) if cluster.nodes % n == 0]
+    sizes = [n for n in range(1, cluster.nodes + 1) if cluster.nodes % n == 0 or n <= _MAY_LEAVE_NODES]
     for nodes in sizes:
         yield Candidate("tensor", _replicas(_base(cluster, wish, traits, nodes, model), cluster))
     for nodes in sizes:

@@ -121,7 +121,7 @@ def _contradictions(found: PlanFile) -> Iterator[str]:
         yield f"its instances are not of the engine that it names, {found.wish.engine}"
     if any(i.gpus_per_node != found.cluster.gpus_per_node for i in found.instances):
         yield f"its instances are not on nodes of {found.cluster.gpus_per_node} GPUs"
-    if sum(i.nodes for i in found.instances) != found.cluster.nodes:
+    if sum(i.nodes for i in found.instances) > found.cluster.nodes:
         yield f"its instances take {sum(i.nodes for i in found.instances)} nodes, and the cluster has {found.cluster.nodes}"
 
 

@@ -37,9 +37,9 @@ def _why_strategy(cluster: Cluster, wish: Wish, taken: Assessed) -> str:
     if wish.strategy is not None or launch.cpu_experts is not None:
         return ""
     if taken.candidate.strategy == "tensor" and fewest < cluster.nodes:
-        told = count(taken.instances, "instance")
+        told = f"are {count(taken.instances, 'instance')}" if taken.instances > 1 else "is one"
         enough = "One node is" if fewest == 1 else f"{fewest} nodes are"
-        return f"{enough} enough for an instance, so there are {told}: an all-reduce waits for the slowest link that it crosses."
+        return f"{enough} enough for an instance, so there {told}: an all-reduce waits for the slowest link that it crosses."
     if taken.candidate.strategy == "tensor":
         return "One sequence is answered fastest so."
     if wish.goal == "throughput":
@@ -88,6 +88,9 @@ def warnings(model: ModelSpec, cluster: Cluster, traits: Traits, taken: Assessed
     """What may go wrong although the numbers fit."""
     launch = taken.launch
     rest = min(rank.rest for rank in taken.memory)
+    idle = cluster.nodes - sum(i.nodes for i in taken.candidate.instances)
+    if idle:
+        yield f"{count(idle, 'node')} of {cluster.nodes} stay{'s' if idle == 1 else ''} idle: no equal instances fill them all as well."
     if rest < LEAST_REST and launch.cpu_experts is None:
         yield (
             f"{rest / GB:.1f} GB a card are left for the CUDA context, NCCL, graphs"

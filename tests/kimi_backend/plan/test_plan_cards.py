@@ -139,8 +139,17 @@ def test_what_types_forbid_is_refused_by_name(wish: dict[str, Any]) -> None:
 
 
 def test_one_sequence_an_instance_is_not_called_one_in_all() -> None:
-    assert any("One whole sequence fits in an instance" in line for line in planned("24xH200").warnings)
+    assert any("One whole sequence fits in an instance" in line for line in planned("24xH200", replicas=3).warnings)
     assert any("One whole sequence fits and" in line for line in planned("8xH200").warnings)
+
+
+def test_a_node_may_stay_idle_where_the_others_hold_more_so() -> None:
+    """Two of three nodes hold 7 sequences; three instances of a node each hold one each."""
+    plan = planned("24xH200")
+    assert (plan.launch.nodes, len(plan.instances), plan.sessions) == (2, 1, 7)
+    assert any("1 node of 3 stays idle" in line for line in plan.warnings)
+    assert planned("24xH200", replicas=3).sessions == 3
+    assert not any("idle" in line for line in planned("16xH200").warnings)
 
 
 def test_a_vision_tower_of_ones_own_checkpoint_is_said_not_to_be_counted() -> None:

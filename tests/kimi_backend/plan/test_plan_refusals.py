@@ -74,7 +74,7 @@ def test_int4_is_sliced_in_groups_of_32() -> None:
 
 
 def test_heads_are_whole() -> None:
-    assert "64 attention heads do not divide over 24 ranks" in str(refused("24xH200", strategy="tensor", replicas=1))
+    assert "64 attention heads do not divide over 24 ranks" in str(refused("1x24xH200", strategy="tensor"))
 
 
 @pytest.mark.parametrize("fraction", [0.99, 0.96])
