@@ -15,7 +15,7 @@ SLOW_WORKERS ?= 4
 # Else each worker of each run of the tests compiles all of them again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test check rest format fmt lint types imports unit docs test-pythons test-lower-bounds loop-coverage faults peers conformance test-flags test-engine bench bench-parsers benchmark-embedded clean
+.PHONY: help demo test check rest format fmt lint types imports unit docs test-pythons test-lower-bounds loop-coverage faults peers conformance drills test-flags test-engine bench bench-parsers benchmark-embedded clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -26,7 +26,7 @@ demo: $(STAMP)  ## a real model, a real tool call: fetches the embedded model on
 	  "What's the weather like in Beijing today? Use the tool to check."
 
 test: check peers  ## everything: `make check`, then the tests that need real servers, time or a real model
-	$(BIN)/python -m pytest -n $(SLOW_WORKERS) -m "slow and not real_model"
+	$(BIN)/python -m pytest -n $(SLOW_WORKERS) -m "slow and not real_model and not drill"
 	$(BIN)/python -m pytest -m real_model
 
 check: $(LOCAL)  ## the fast part, under two minutes; the type checker works while tests wait
@@ -52,7 +52,10 @@ imports: $(LOCAL)  ## imports point downwards only
 	$(BIN)/lint-imports --no-cache
 
 unit: $(LOCAL)  ## the fast tests
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not real_model"
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not real_model and not drill"
+
+drills: $(LOCAL)  ## long drills of the backend: conversions that are killed, memory that must not grow, the whole of K2, huge clusters
+	$(BIN)/python -m pytest -m drill
 
 loop-coverage: $(STAMP)  ## no branch of the loop and the dispatcher is unvisited
 	$(BIN)/python -m coverage run -m pytest -q tests/test_loop.py tests/test_journal.py tests/test_agent.py tests/test_robustness.py tests/test_slips.py tests/tooling/test_dispatch.py tests/tooling/test_repeat.py tests/test_hooks.py tests/test_healing.py tests/test_healing_bounds.py tests/output

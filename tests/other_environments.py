@@ -24,7 +24,7 @@ USED = (
     "tools",
 )  # extras that the fast tests use
 QUICK = ("-q", "-n", "2", "-p", "no:cacheprovider")
-SELECTIONS = (("-m", "not slow and not real_model", "tests"), ("-m", "slow", "tests/cli"))
+SELECTIONS = (("-m", "not slow and not real_model and not drill", "tests"), ("-m", "slow", "tests/cli"))
 
 
 def uv(*arguments: str) -> None:

@@ -85,8 +85,16 @@ def test_the_wheel_holds_the_packages_and_nothing_else(built: Built) -> None:
     assert information.endswith(".dist-info") and tops > set(PACKAGES)
     assert {f"{package}/py.typed" for package in PACKAGES} <= names.keys()
     assert b"Apache License" in names[f"{information}/licenses/LICENSE"]
-    stray = [n for n in names if not n.endswith((".py", "/py.typed")) and not n.startswith(information)]
-    assert stray == ["kimi_agent/verify/faults/dev.jsonl"] and not [name for name in names if "test_" in name]
+    data = sorted(n for n in names if not n.endswith((".py", "/py.typed")) and not n.startswith(information))
+    tables = [n for n in data if n.startswith("kimi_backend/engines/flags/data/") or n.startswith("kimi_backend/specs/data/")]
+    assert [n for n in data if n not in tables] == [
+        "kimi_agent/verify/faults/dev.jsonl",
+        "kimi_backend/checkpoint/tiny/chat_template.jinja",
+        "kimi_backend/engines/flags/known.json",
+    ]
+    assert sum("/flags/data/sglang-" in n or "/flags/data/vllm-" in n for n in tables) >= 4
+    assert sum("/specs/data/kimi-k2" in n for n in tables) == 4
+    assert not [name for name in names if "test_" in name]
 
 
 def test_the_sdist_holds_what_the_tests_need(built: Built) -> None:

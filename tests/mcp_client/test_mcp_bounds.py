@@ -74,7 +74,9 @@ def test_a_session_is_gone_only_where_the_server_says_so(status: int, session: b
 async def test_a_tool_that_changed_while_the_user_was_asked_does_not_run(tmp_path: Path) -> None:
     async def approver(context: RunContext[Any], made: ToolCall, arguments: dict[str, Any]) -> Approve:
         (tmp_path / "says").write_text("deletes everything", encoding="utf-8")
-        await there(tmp_path / "told")
+        async with asyncio.timeout(20):  # until the server's word has been heard, which it may send long before
+            while not any("everything" in (tool.description or "") for tool in await server.list_tools()):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
         return Approve()
 
     server = changing(tmp_path, needs_approval=True)

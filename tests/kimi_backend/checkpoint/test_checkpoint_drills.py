@@ -32,6 +32,7 @@ def child(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, str(CHILD), *map(str, arguments)], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.drill
 def test_killed_at_steps_and_at_moments(tmp_path: Path) -> None:
     """SIGKILL leaves no chance to tidy up. Random moments also hit the flush, the renaming and what comes after the weights."""
     source, target, whole = tmp_path / "fp8", tmp_path / "out", tmp_path / "whole"
@@ -103,6 +104,7 @@ def one_weight(folder: Path, rows: int) -> None:
     make_sparse(folder, spec, TINY | {"quantization_config": FP8_CONFIG}, 1)
 
 
+@pytest.mark.drill
 def test_memory_does_not_grow_with_the_weight(tmp_path: Path) -> None:
     """Peak of two processes: weights of 33 and 268 MB (fp8), 67 and 537 MB (bf16)."""
     peaks: list[int] = []
@@ -116,6 +118,7 @@ def test_memory_does_not_grow_with_the_weight(tmp_path: Path) -> None:
     assert max(peaks) < 150_000_000
 
 
+@pytest.mark.drill
 def test_memory_stays_small_towards_fp8(tmp_path: Path) -> None:
     """Weights of K2's widest matrices, 264 MB each in bf16. A row of blocks must fit: 18432 columns take some ten MB."""
     config = TINY | {key: K2[key] for key in ("hidden_size", "intermediate_size")} | {"num_hidden_layers": 1}

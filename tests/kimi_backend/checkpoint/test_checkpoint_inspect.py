@@ -25,7 +25,7 @@ def k2(tmp_path: Path) -> Path:
     return tmp_path / "k2"
 
 
-@pytest.mark.slow
+@pytest.mark.drill
 def test_the_full_k2_is_inspected_and_verified_in_seconds(k2: Path) -> None:
     before = time.process_time()
     summary = inspect(k2)
@@ -51,7 +51,7 @@ def test_the_full_k2_is_inspected_and_verified_in_seconds(k2: Path) -> None:
     assert verified - before < 20  # seconds of the processor: a busy machine is no fault of ours
 
 
-@pytest.mark.slow
+@pytest.mark.drill
 def test_the_full_k2_is_planned_as_bf16(k2: Path) -> None:
     checkpoint = open_checkpoint(k2)
     plan = plan_conversion(checkpoint, read_config(k2), "bf16")

@@ -153,7 +153,7 @@ def test_convert_tells_its_progress_on_standard_error_only(tiny: Path, tmp_path:
 
 
 @POSIX
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_a_conversion_that_is_broken_off_goes_on(tmp_path: Path, how: signal.Signals) -> None:
     needs("torch")
     files = 6

@@ -127,7 +127,7 @@ def test_wishes_that_cannot_be_end_with_1(words: tuple[str, ...], told: str) -> 
     assert told in refused(*words)
 
 
-@pytest.mark.parametrize("gpus", ["9999x8xH200", "8x99999xH200", "99999xH200", "16xMINE:99999999:999.9", "1024x72xL20"])
+@pytest.mark.parametrize("gpus", ["9999x8xH200", "8x99999xH200", "99999xH200", "16xMINE:99999999:999.9"])
 def test_any_count_is_answered_soon(gpus: str) -> None:
     ended = run("plan", "--gpus", gpus)
     assert ended.returncode in (0, 1)
