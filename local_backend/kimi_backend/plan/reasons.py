@@ -90,7 +90,8 @@ def warnings(model: ModelSpec, cluster: Cluster, traits: Traits, taken: Assessed
     rest = min(rank.rest for rank in taken.memory)
     idle = cluster.nodes - sum(i.nodes for i in taken.candidate.instances)
     if idle:
-        yield f"{count(idle, 'node')} of {cluster.nodes} stay{'s' if idle == 1 else ''} idle: no equal instances fill them all as well."
+        stay = "stays" if idle == 1 else "stay"
+        yield f"{count(idle, 'node')} of {cluster.nodes} {stay} idle: no equal instances fill them all as well."
     if rest < LEAST_REST and launch.cpu_experts is None:
         yield (
             f"{rest / GB:.1f} GB a card are left for the CUDA context, NCCL, graphs"
